@@ -1,0 +1,1 @@
+UPDATE world SET randomnumber = $2 WHERE id = $1

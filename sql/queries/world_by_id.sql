@@ -1,0 +1,1 @@
+SELECT id, randomnumber FROM world WHERE id = $1
