@@ -56,9 +56,8 @@ impl Database {
             Dispatch::Pipelined => {
                 lanes::Lanes::start(settings, reach, rand::make_rng()).map(Access::Pipelined)
             }
-            Dispatch::Exclusive => {
-                exclusive::Exclusive::new(settings, reach, rand::make_rng()).map(Access::Exclusive)
-            }
+            Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng())
+                .map(|pool| Access::Exclusive(Box::new(pool))),
         };
         let access = access.map_err(|error| format!("the database pool cannot be made: {error}"))?;
         Ok(Self {
