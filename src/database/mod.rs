@@ -1,3 +1,4 @@
 //! Everything that speaks to PostgreSQL.
 
 pub mod embedded;
+pub mod schema;
