@@ -58,3 +58,34 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Health(args) => commands::health::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = "<!-- settings -->\n";
+    const END: &str = "<!-- /settings -->";
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    /// `PLIMSOLL_WRITE_README=1 cargo test readme` writes the table anew.
+    #[test]
+    fn the_readme_lists_the_settings_that_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = readme.split_once(BEGIN).unwrap();
+        let (shown, after) = rest.split_once(END).unwrap();
+        let table = config::report::markdown(&command());
+        if std::env::var_os("PLIMSOLL_WRITE_README").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+            return;
+        }
+        assert_eq!(
+            shown, table,
+            "the README's table is out of date: PLIMSOLL_WRITE_README=1 cargo test readme"
+        );
+    }
+}

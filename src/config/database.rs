@@ -20,7 +20,7 @@ pub struct DatabaseArgs {
     /// Where the private PostgreSQL keeps its cluster [default: plimsoll in the user's data directory, /var/lib/plimsoll for root]
     #[arg(long, value_name = "DIR", env = "PLIMSOLL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where the private PostgreSQL's programs lie (initdb, `pg_ctl`, postgres) [default: found]
+    /// Where the private PostgreSQL's programs lie (`initdb`, `pg_ctl`, `postgres`) [default: found]
     #[arg(long, value_name = "DIR", env = "PLIMSOLL_PG_BIN")]
     pub pg_bin: Option<PathBuf>,
     /// Let the private PostgreSQL listen on 127.0.0.1 too, at this port [default: off]

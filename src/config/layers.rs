@@ -72,9 +72,11 @@ impl Refusal {
                 if let Some(origin) = origin {
                     eprintln!("\nThe value came from {origin}.");
                 }
+                // A value that is missing, as in a bare `--port`, is told as an invalid one.
+                let missing = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(v)) if v.is_empty());
                 match error.kind() {
                     ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-                    ErrorKind::ValueValidation | ErrorKind::InvalidValue => Exit::Settings,
+                    ErrorKind::ValueValidation | ErrorKind::InvalidValue if !missing => Exit::Settings,
                     _ => Exit::Usage,
                 }
             }

@@ -54,7 +54,7 @@ pub fn markdown(command: &Command) -> String {
 /// Every argument of `serve` that sets something, in the order of its help.
 fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
     serve.get_arguments().filter(|argument| {
-        argument.get_long().is_some_and(|long| !["help", "version", "show-config", "config"].contains(&long))
+        argument.get_long().is_some_and(|long| !["help", "version", "show-config"].contains(&long))
     })
 }
 
@@ -108,32 +108,35 @@ fn possible_values(argument: &Arg) -> String {
     if names.is_empty() { String::new() } else { format!(": {}", names.join(" or ")) }
 }
 
-/// Hides the password of a URL or of key=value pairs.
+/// Hides the password of a URL or of key=value pairs; where it cannot tell what is secret, it hides more.
 pub fn mask(url: &str) -> String {
-    if let Some((scheme, rest)) = url.split_once("://") {
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let masked = match authority.rsplit_once('@') {
-            Some((user, host)) => match user.split_once(':') {
-                Some((name, _)) => format!("{name}:***@{host}"),
-                None => authority.to_owned(),
-            },
+    let Some((scheme, rest)) = url.split_once("://") else { return mask_pairs(url) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let masked = match authority.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:***@{host}"),
             None => authority.to_owned(),
-        };
-        return format!("{scheme}://{masked}{}", mask_after("password=", &rest[authority.len()..], '&'));
-    }
-    mask_after("password=", url, ' ')
+        },
+        None => authority.to_owned(),
+    };
+    // Parameters may be percent-encoded, their names too.
+    let path = match path.split_once('?') {
+        Some((path, query)) if query.contains('%') || names_password(query) => format!("{path}?***"),
+        _ => path.to_owned(),
+    };
+    format!("{scheme}://{masked}{path}")
 }
 
-fn mask_after(key: &str, text: &str, end: char) -> String {
-    match text.split_once(key) {
-        // A quoted value may hold spaces: hide all that follows rather than a part of it.
-        Some((before, after)) if after.starts_with('\'') => format!("{before}{key}***"),
-        Some((before, after)) => {
-            let rest = after.find(end).map_or("", |at| &after[at..]);
-            format!("{before}{key}***{rest}")
-        }
-        None => text.to_owned(),
+/// Hides all that follows the password's key: a quoted value may hold anything.
+fn mask_pairs(pairs: &str) -> String {
+    match pairs.to_ascii_lowercase().find("password") {
+        Some(at) => format!("{}password=***", &pairs[..at]),
+        None => pairs.to_owned(),
     }
+}
+
+fn names_password(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("password")
 }
 
 #[cfg(test)]
@@ -143,12 +146,12 @@ mod tests {
     #[test]
     fn passwords_are_masked_in_every_way_to_write_them() {
         assert_eq!(mask("postgres://me:s3cret@db:5432/x"), "postgres://me:***@db:5432/x");
-        assert_eq!(
-            mask("postgres://me@db/x?password=s3cret&sslmode=disable"),
-            "postgres://me@db/x?password=***&sslmode=disable"
-        );
-        assert_eq!(mask("host=db user=me password=s3cret dbname=x"), "host=db user=me password=*** dbname=x");
+        assert_eq!(mask("postgres://me@db/x?password=s3cret&sslmode=disable"), "postgres://me@db/x?***");
+        assert_eq!(mask("host=db user=me password=s3cret dbname=x"), "host=db user=me password=***");
         assert_eq!(mask("host=db password='s3 cret' dbname=x"), "host=db password=***");
+        assert_eq!(mask("host=db password = s3cret"), "host=db password=***");
+        assert_eq!(mask("postgres://me@db/x?pass%77ord=s3cret"), "postgres://me@db/x?***");
+        assert_eq!(mask("postgres://me@db/x?sslmode=disable"), "postgres://me@db/x?sslmode=disable");
         assert_eq!(mask("postgres://db/x"), "postgres://db/x");
         assert_eq!(mask("postgres://me:a@b@db/x"), "postgres://me:***@db/x");
     }

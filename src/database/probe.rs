@@ -11,7 +11,8 @@ use super::plan::Room;
 const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Limits of the server, the role and the database (-1 for none), what is kept back, and what is taken. A superuser may
-/// use the reserved ones too. `reserved_connections` exists from PostgreSQL 16 on.
+/// use the reserved ones too. `reserved_connections` exists from PostgreSQL 16 on. Of other roles' sessions an ordinary role
+/// sees the database and user, not the type.
 const FACTS: &str = "
     SELECT current_setting('server_version'),
            current_setting('max_connections')::int4,
@@ -21,7 +22,7 @@ const FACTS: &str = "
            CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END,
            CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END,
            (SELECT count(*)::int4 FROM pg_stat_activity
-             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())
+             WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
       FROM pg_roles r, pg_database d
      WHERE r.rolname = current_user AND d.datname = current_database()";
 

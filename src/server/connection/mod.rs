@@ -88,8 +88,8 @@ fn keep_time(
     worker: &Worker,
     state: &ConnectionState,
 ) -> Watch {
-    // A head that has begun may be due before the timer is; the timer is moved for it, and for nothing else.
-    if let Some(at) = state.head_deadline(&worker.limits)
+    // A head that has begun or a farewell may be due before the timer is; it is moved for them, and for nothing else.
+    if let Some(at) = state.pressing_deadline(&worker.limits)
         && at < timer.deadline()
     {
         timer.as_mut().reset(at);

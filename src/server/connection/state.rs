@@ -145,23 +145,25 @@ impl ConnectionState {
         !self.is_busy() && self.partial_since.get().is_none() && self.lingering_since.get().is_none()
     }
 
-    /// When the head that is not whole yet must be.
-    pub(super) fn head_deadline(&self, limits: &LimitsArgs) -> Option<Instant> {
-        self.partial_since.get().map(|since| since + limits.header_timeout)
+    /// The deadline of what has begun and must end: our farewell, or a head that is not whole yet. Sooner than an idle
+    /// connection's.
+    pub(super) fn pressing_deadline(&self, limits: &LimitsArgs) -> Option<Instant> {
+        match self.lingering_since.get() {
+            Some(since) => Some(since + LINGER),
+            None => self.partial_since.get().map(|since| since + limits.header_timeout),
+        }
     }
 
     /// What the clock asks for at `now`.
     pub(super) fn overdue(&self, now: Instant, limits: &LimitsArgs) -> Overdue {
         let due = |at: Instant, then: Overdue| if at <= now { then } else { Overdue::Not(at) };
-        if let Some(since) = self.lingering_since.get() {
-            due(since + LINGER, Overdue::Close)
-        } else if self.is_busy() {
-            // Its own deadline holds; once it is answered, a whole idle time is given again.
-            Overdue::Not(now + limits.idle_timeout)
-        } else if let Some(at) = self.head_deadline(limits) {
-            due(at, Overdue::Head)
-        } else {
-            due(self.last_read.get() + limits.idle_timeout, Overdue::Close)
+        let lingering = self.lingering_since.get().is_some();
+        match self.pressing_deadline(limits) {
+            Some(at) if lingering => due(at, Overdue::Close),
+            // A request's own deadline holds; once it is answered, a whole idle time is given again.
+            _ if self.is_busy() => Overdue::Not(now + limits.idle_timeout),
+            Some(at) => due(at, Overdue::Head),
+            None => due(self.last_read.get() + limits.idle_timeout, Overdue::Close),
         }
     }
 }
