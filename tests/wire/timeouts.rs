@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{ServerSetup, TestServer, request};
+use crate::harness::{ServerSetup, TestServer, request, wait_until};
 
 const SHORT: Duration = Duration::from_millis(300);
 /// How much later than its limit a timeout may act on a busy machine.
@@ -73,6 +73,24 @@ fn an_idle_connection_is_closed_without_a_byte() {
     fresh.expect_close_within(SHORT + LATE);
     used.expect_close_within(SHORT + LATE);
     assert!(start.elapsed() >= Duration::from_millis(250), "closed after {:?}", start.elapsed());
+}
+
+#[test]
+fn a_refused_client_that_does_not_hang_up_is_hung_up_on() {
+    let server = with_limits("75s", "75s");
+    for (bytes, status) in [
+        ("GET /json HTTP/1.1\r\n\r\n", 400),
+        ("GET /json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200),
+    ] {
+        let mut client = server.connect();
+        client.send(bytes);
+        assert_eq!(client.receive().status, status);
+        client.expect_close();
+        // Our half stays open, as that of a client that has not noticed.
+        wait_until("the server to close its socket", Duration::from_secs(10), || {
+            client.try_send("x").is_err().then_some(())
+        });
+    }
 }
 
 #[test]
