@@ -17,7 +17,7 @@ pub struct DatabaseArgs {
     /// The database, as a URL or as key=value pairs; PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE and PGSERVICE are read where it is not given [default: a private PostgreSQL]
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Where the private PostgreSQL keeps its cluster [default: $XDG_DATA_HOME/plimsoll, or /var/lib/plimsoll for root]
+    /// Where the private PostgreSQL keeps its cluster [default: plimsoll in the user's data directory, /var/lib/plimsoll for root]
     #[arg(long, value_name = "DIR", env = "PLIMSOLL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Where the private PostgreSQL's programs lie (initdb, `pg_ctl`, postgres) [default: found]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 /// The longest duration that a setting takes; longer ones are slips of the pen.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// Reads a duration above zero and of a day at most.
 pub fn parse(text: &str) -> Result<Duration, String> {

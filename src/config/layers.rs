@@ -93,7 +93,7 @@ pub fn parse(command: Command, arguments: &[OsString]) -> Result<Parsed, Refusal
         let settings = file::read(path, &known.iter().map(String::as_str).collect::<Vec<_>>());
         for setting in settings.map_err(Refusal::Settings)? {
             from_file.insert(setting.name.clone());
-            layered = set_default(layered, &setting.name, setting.values);
+            layered = set_default(layered, &setting.name, &setting.values);
         }
     }
     match layered.clone().try_get_matches_from(arguments) {
@@ -134,10 +134,14 @@ fn file_keys(command: &Command) -> Vec<String> {
         .collect()
 }
 
-fn set_default(command: Command, long: &str, values: Vec<String>) -> Command {
+fn set_default(command: Command, long: &str, values: &[String]) -> Command {
     command.mut_subcommand("serve", |serve| {
         serve.mut_args(|argument| {
-            if argument.get_long() == Some(long) { argument.default_values(values.clone()) } else { argument }
+            if argument.get_long() == Some(long) {
+                argument.default_values(values.to_vec())
+            } else {
+                argument
+            }
         })
     })
 }

@@ -56,6 +56,13 @@ pub struct InitDbArgs {
     pub database_url: Option<String>,
 }
 
+impl InitDbArgs {
+    /// The database that is named, by the same rule as for `serve`.
+    pub fn target(&self) -> Result<database::Target, SettingsError> {
+        Ok(database::resolve_target(self.database_url.as_deref(), pgenv::read_environment()?))
+    }
+}
+
 /// Settings of `plimsoll health`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HealthArgs {

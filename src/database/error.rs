@@ -31,7 +31,8 @@ impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         if error.is_closed()
             || (error.code().is_none()
-                && std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>()))
+                && std::error::Error::source(&error)
+                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>))
         {
             return Self::Lost;
         }

@@ -17,12 +17,14 @@ mod connect;
 pub mod embedded;
 pub mod error;
 mod exclusive;
+pub mod fill;
 pub mod fortune;
 mod lanes;
 pub mod plan;
 mod pool;
 pub mod probe;
 mod reach;
+pub mod schema;
 mod session;
 mod statements;
 pub mod target;
@@ -56,9 +58,8 @@ impl Database {
             Dispatch::Pipelined => {
                 lanes::Lanes::start(settings, reach, rand::make_rng()).map(Access::Pipelined)
             }
-            Dispatch::Exclusive => {
-                exclusive::Exclusive::new(settings, reach, rand::make_rng()).map(Access::Exclusive)
-            }
+            Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng())
+                .map(|pool| Access::Exclusive(Box::new(pool))),
         };
         let access = access.map_err(|error| format!("the database pool cannot be made: {error}"))?;
         Ok(Self {

@@ -17,7 +17,7 @@ pub(super) enum Access {
     /// Many requests on each connection.
     Pipelined(Rc<Lanes>),
     /// One request on each connection.
-    Exclusive(Exclusive),
+    Exclusive(Box<Exclusive>),
 }
 
 /// One request's place on a database connection.
@@ -28,7 +28,7 @@ pub(super) struct Session {
 
 enum Hold {
     Ticket(Ticket),
-    Checkout(Checkout),
+    Checkout(Box<Checkout>),
 }
 
 impl Access {
@@ -36,7 +36,7 @@ impl Access {
     async fn enter(&self, queries: u32, deadline: Instant) -> Result<Session, Error> {
         let hold = match self {
             Self::Pipelined(lanes) => Hold::Ticket(lanes.enter(queries, deadline).await?),
-            Self::Exclusive(pool) => Hold::Checkout(pool.check_out(deadline).await?),
+            Self::Exclusive(pool) => Hold::Checkout(Box::new(pool.check_out(deadline).await?)),
         };
         Ok(Session { hold, deadline })
     }

@@ -31,7 +31,7 @@ impl DateClock {
     /// How long until the next second begins.
     pub(crate) fn until_next_second(now: SystemTime) -> Duration {
         let past = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-        Duration::from_secs(1) - Duration::from_nanos(past.into())
+        Duration::from_secs(1).saturating_sub(Duration::from_nanos(past.into()))
     }
 }
 

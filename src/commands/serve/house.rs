@@ -57,8 +57,8 @@ async fn serve(
         return fail(Exit::Failed, "no database was chosen");
     };
     let where_it_is = match private {
-        Some(private) => format!("private, {}", private.place),
-        None => target::describe(config),
+        Some(private) => format!("private, in {}", private.place),
+        None => format!("at {}", target::describe(config)),
     };
     let reach = Arc::new(Reach::default());
     let first_look = tokio::time::timeout(FIRST_LOOK, probe::ask(config)).await;
@@ -89,7 +89,10 @@ async fn serve(
         }
         Err(why) => {
             reach.note_lost(&why);
-            banner::line("database", &format!("{where_it_is} is not reached yet: {why}; trying on"));
+            banner::line(
+                "database",
+                &format!("PostgreSQL {where_it_is} is not reached yet: {why}; trying on"),
+            );
             false
         }
     };
@@ -107,7 +110,7 @@ async fn serve(
 }
 
 fn describe(facts: &Facts, where_it_is: &str) -> String {
-    format!("PostgreSQL {} at {where_it_is}", facts.version)
+    format!("PostgreSQL {} {where_it_is}", facts.version)
 }
 
 fn pools(args: &ServeArgs, plan: &Plan, workers: u32, config: &Config) -> Vec<PoolSettings> {

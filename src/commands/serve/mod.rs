@@ -78,12 +78,11 @@ fn worked_out(args: &ServeArgs, checked: &Checked) -> Vec<(&'static str, String)
         ("listen", args.listen.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ("workers", checked.workers.to_string()),
     ];
-    match &checked.given {
-        Some(config) => shown.push(("database-url", target::describe(config))),
-        None => {
-            shown.push(("database-url", "a private PostgreSQL".into()));
-            shown.push(("data-dir", embedded::default_data_dir().display().to_string()));
-        }
+    if let Some(config) = &checked.given {
+        shown.push(("database-url", target::describe(config)));
+    } else {
+        shown.push(("database-url", "a private PostgreSQL".into()));
+        shown.push(("data-dir", embedded::default_data_dir().display().to_string()));
     }
     shown
 }

@@ -107,7 +107,19 @@ async fn keep(mut embedded: Embedded, mut told: oneshot::Receiver<()>) {
     }
 }
 
+/// What a script is told: whether another setting helps, another program is in the way, or there is no PostgreSQL.
 fn exit_code(error: &EmbeddedError) -> Exit {
-    let _ = error;
-    Exit::Failed
+    match error {
+        EmbeddedError::NotADirectory { .. }
+        | EmbeddedError::Exposed { .. }
+        | EmbeddedError::Blocked { .. }
+        | EmbeddedError::NotACluster { .. }
+        | EmbeddedError::ForeignOwner { .. }
+        | EmbeddedError::BinariesIncomplete { .. } => Exit::Settings,
+        EmbeddedError::InUse { .. } | EmbeddedError::TcpPort { .. } => Exit::System,
+        EmbeddedError::NoBinaries { .. }
+        | EmbeddedError::UnsupportedVersion { .. }
+        | EmbeddedError::NoBinariesForCluster { .. } => Exit::DatabaseUnreached,
+        _ => Exit::Failed,
+    }
 }

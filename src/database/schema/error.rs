@@ -1,0 +1,58 @@
+//! Why the tables could not be loaded.
+//!
+//! **Invariant:** whatever is said here, the database is as it was before.
+
+use std::error::Error;
+
+/// Why the tables could not be loaded. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// Tables of these names are there, and are not what they should be.
+    #[error(
+        "{}. Nothing was changed. Give a database of its own (`createdb hello_world`), rename or drop these tables, or \
+         set the role's search_path to another schema",
+        differences.join("; ")
+    )]
+    Refused {
+        /// One sentence each: which table, and what differs.
+        differences: Vec<String>,
+    },
+    /// No schema on the `search_path` exists, so that there is no place for a table.
+    #[error(
+        "no schema of the search_path exists; create one (`CREATE SCHEMA public`), or set the role's search_path"
+    )]
+    NoSchema,
+    /// PostgreSQL refused something, or went away.
+    #[error("{}{}", words(.0), way_out(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
+/// What PostgreSQL said, in its own words; tokio-postgres itself says no more than `db error`.
+pub(crate) fn words(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        let detail = said.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        return format!("{}: {}{detail}", said.severity(), said.message());
+    }
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+fn way_out(error: &tokio_postgres::Error) -> &'static str {
+    match error.code().map(tokio_postgres::error::SqlState::code) {
+        Some("42501") => {
+            "; let the role create tables there (`GRANT CREATE ON SCHEMA … TO …`) and read them, or give a database it owns"
+        }
+        Some("55P03") => {
+            "; somebody else holds these tables, or another init-db has been at work for 30 s: try again"
+        }
+        Some("25006") => "; this is a server that only reads: name the one that is written to",
+        Some("22P05" | "22021") => "; give a database whose encoding is UTF8",
+        _ => "",
+    }
+}
