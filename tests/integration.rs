@@ -6,6 +6,7 @@ mod contract;
 mod database;
 mod harness;
 mod lifecycle;
+mod readme;
 mod settings;
 mod tidy;
 mod wire;
