@@ -1,8 +1,9 @@
-//! The commands beside `serve`: help, version, health.
+//! The commands beside `serve`: help, version, health, init-db.
 //!
 //! **Invariant:** each is judged by its exit code first, then by what it printed.
 
 mod health;
+mod init_db;
 
 use crate::harness::ServerSetup;
 

@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** the first contact decides between a refusal and serving; later shortages never end the service.
 
-use crate::harness::{Cluster, ServerSetup, Session, TestDatabase, TestServer, answers_at_once, get};
+use crate::harness::{
+    Cluster, PATIENCE, ServerSetup, Session, TestDatabase, TestServer, answers_at_once, get, request,
+    wait_until,
+};
 
 /// A cluster with this many connections, of which three are kept for superusers and one is the session returned.
 fn small_cluster(max_connections: u32) -> (Cluster, Session) {
@@ -53,4 +56,36 @@ fn connections_that_run_out_later_leave_the_service_on_what_it_has() {
     let good = answers.iter().filter(|response| response.status == 200).count();
     assert!(answers.iter().all(|response| [200, 503].contains(&response.status)));
     assert!(good > 0, "nothing was served on {limit} connections:\n{}", server.stderr());
+}
+
+#[test]
+fn a_pool_wait_over_its_limit_is_503_with_retry_after_and_the_connection_stays_usable() {
+    let database = TestDatabase::create();
+    let server = ServerSetup::with_database(&database)
+        .args(&["--dispatch", "exclusive", "--database-max-conn", "2", "--request-deadline", "700ms"])
+        .start();
+    assert_eq!(get(&server, "/db").status, 200);
+    database.admin().run("BEGIN; LOCK TABLE world IN ACCESS EXCLUSIVE MODE");
+    // These hold both database connections, one a worker, until their deadline; what comes behind them waits for one.
+    let mut holders: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for holder in &mut holders {
+        holder.send(request("GET", "/db"));
+    }
+    let mut waiting: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send(request("GET", "/db"));
+    }
+    for client in holders.iter_mut().chain(&mut waiting) {
+        let response = client.receive();
+        assert_eq!(response.status, 503, "{response:?}");
+        assert!(response.header("retry-after").is_some(), "{response:?}");
+    }
+    assert_eq!(get(&server, "/json").status, 200);
+    for client in &mut waiting {
+        assert_eq!(client.get("/plaintext").status, 200);
+    }
+    database.admin().run("ROLLBACK");
+    wait_until("the routes to answer again", PATIENCE, || {
+        waiting.iter_mut().all(|client| client.get("/db").status == 200).then_some(())
+    });
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** whatever happens to PostgreSQL, a request is answered within its deadline and its connection stays
 //! usable; routes that need no database never notice.
 
+mod abandoned;
 mod absent;
 mod broken;
 mod hung;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::patience::{PATIENCE, wait_until};
 
@@ -102,9 +102,17 @@ impl Program {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         // The child is not waited for yet, so that its number is still its own.
-        kill_process(pid, signal).expect("the signal to be taken");
+        kill_process(self.process(), signal).expect("the signal to be taken");
+    }
+
+    /// Signals the group that it leads.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(self.process(), signal).expect("the signal to be taken");
+    }
+
+    fn process(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id")
     }
 
     /// Waits for its end; panics past the limit.

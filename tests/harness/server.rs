@@ -4,6 +4,7 @@
 
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -70,6 +71,17 @@ impl ServerSetup {
         self
     }
 
+    /// In a process group of its own, as a shell starts what runs in the foreground.
+    pub(crate) fn in_its_own_group(mut self) -> Self {
+        self.command.process_group(0);
+        self
+    }
+
+    /// Starts it without waiting for anything; its home goes with the setup, which nothing but a person's needs.
+    pub(crate) fn launch(mut self) -> Program {
+        Program::start(&mut self.command)
+    }
+
     /// Starts it and waits for its banner to say where it listens.
     pub(crate) fn start(mut self) -> TestServer {
         let program = Program::start(&mut self.command);
@@ -125,6 +137,11 @@ impl TestServer {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.program.signal(signal);
+    }
+
+    /// The same for its whole process group.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        self.program.signal_group(signal);
     }
 
     pub(crate) fn wait(&mut self, limit: Duration) -> Finished {

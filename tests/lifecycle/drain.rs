@@ -189,6 +189,18 @@ fn the_default_drain_fits_into_two_seconds_whatever_hangs() {
 }
 
 #[test]
+fn sighup_does_not_end_the_service() {
+    let mut server = TestServer::without_database();
+    let mut client = server.connect();
+    for _ in 0..3 {
+        server.signal(Signal::HUP);
+        assert_eq!(client.get("/json").status, 200);
+        assert_eq!(server.connect().get("/json").status, 200);
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
 fn the_database_connections_are_closed_in_a_stop() {
     let database = TestDatabase::create();
     let mut server = TestServer::on(&database);

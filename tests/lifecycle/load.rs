@@ -14,7 +14,11 @@ use crate::harness::{Client, PATIENCE, ServerSetup, TestDatabase, TestServer, re
 const ROUTES: [&str; 5] = ["/db", "/plaintext", "/queries?queries=20", "/updates?queries=5", "/fortunes"];
 
 /// Asks until an answer says that it was the last; gives how many were answered, or what went wrong.
-fn ask_to_the_end(address: SocketAddr, number: usize, answered: &AtomicUsize) -> Result<usize, String> {
+pub(super) fn ask_to_the_end(
+    address: SocketAddr,
+    number: usize,
+    answered: &AtomicUsize,
+) -> Result<usize, String> {
     let mut client = Client::connect(address);
     for count in 0.. {
         let target = ROUTES[(number + count) % ROUTES.len()];
@@ -35,6 +39,11 @@ fn ask_to_the_end(address: SocketAddr, number: usize, answered: &AtomicUsize) ->
     unreachable!("the loop ends with an answer")
 }
 
+/// Waits until this many requests were answered.
+pub(super) fn wait_for_load(answered: &AtomicUsize, count: usize) {
+    wait_until("the load to run", PATIENCE, || (answered.load(Ordering::Relaxed) > count).then_some(()));
+}
+
 fn drain_under_load(mut server: TestServer, signal: Signal) {
     let address = server.address();
     let answered = AtomicUsize::new(0);
@@ -45,7 +54,7 @@ fn drain_under_load(mut server: TestServer, signal: Signal) {
                 scope.spawn(move || ask_to_the_end(address, number, answered))
             })
             .collect();
-        wait_until("the load to run", PATIENCE, || (answered.load(Ordering::Relaxed) > 500).then_some(()));
+        wait_for_load(&answered, 500);
         server.signal(signal);
         for client in clients {
             client.join().unwrap().unwrap_or_else(|why| panic!("a request went unanswered: {why}"));
@@ -96,7 +105,7 @@ fn one_shot_clients_lose_no_request_either() {
                 })
             })
             .collect();
-        wait_until("the load to run", PATIENCE, || (answered.load(Ordering::Relaxed) > 300).then_some(()));
+        wait_for_load(&answered, 300);
         server.signal(Signal::TERM);
         for client in clients {
             client.join().expect("a connection that was taken went unanswered");

@@ -6,6 +6,8 @@ mod backlog;
 mod drain;
 mod hurry;
 mod load;
+mod private;
+mod terminal;
 
 use std::net::SocketAddr;
 

@@ -3,6 +3,7 @@
 //! **Invariant:** what is written here is bytes, and what is expected is the order and the count of answers.
 
 mod cutting;
+mod descriptors;
 mod pipelining;
 mod timeouts;
 mod versions;
