@@ -35,9 +35,12 @@ fn read_examples() -> Vec<Example> {
     for line in block.lines() {
         match (line.strip_prefix("$ "), examples.last_mut()) {
             (Some(command), _) => {
-                examples.push(Example { command: command.to_owned(), output: String::new() })
+                examples.push(Example { command: command.to_owned(), output: String::new() });
             }
-            (None, Some(example)) => example.output += &format!("{line}\n"),
+            (None, Some(example)) => {
+                example.output.push_str(line);
+                example.output.push('\n');
+            }
             (None, None) => panic!("{line:?} stands before the first command"),
         }
     }
