@@ -1,1 +1,5 @@
 //! Integration tests.
+#![cfg(test)]
+
+mod embedded;
+mod schema;
