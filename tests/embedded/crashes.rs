@@ -1,4 +1,6 @@
 //! What a kill or a power cut leaves behind.
+//!
+//! **Invariant:** every kill is a real one, of a process that the test started.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -119,7 +121,7 @@ fn a_server_left_by_a_killed_service_is_taken_over() {
     assert!(left.contains(&embedded.pid().unwrap()));
     assert_eq!(ask(&embedded.config(), "SELECT count(*)::text FROM world"), "10000");
     embedded.stop().unwrap();
-    assert_eq!(processes_in(home.data_dir()), []);
+    assert_eq!(processes_in(home.data_dir()), Vec::<i32>::new());
 }
 
 #[test]

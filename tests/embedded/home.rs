@@ -1,4 +1,6 @@
 //! A place for one private PostgreSQL, and what tests do with it.
+//!
+//! **Invariant:** no cluster and no server of a test outlives it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

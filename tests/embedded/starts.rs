@@ -1,4 +1,6 @@
 //! Ordinary starts and stops.
+//!
+//! **Invariant:** nothing waits for a time; a start or a stop is over when its call returns.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -37,7 +39,7 @@ fn a_first_start_makes_a_cluster_with_all_the_rows() {
     assert_ne!(user, 0);
     embedded.stop().unwrap();
     embedded.stop().unwrap();
-    assert_eq!(processes_in(home.data_dir()), []);
+    assert_eq!(processes_in(home.data_dir()), Vec::<i32>::new());
     assert_eq!(embedded.pid(), None);
     run(embedded.died());
 }

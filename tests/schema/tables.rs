@@ -1,4 +1,6 @@
 //! Tables that are missing, ours, and somebody else's.
+//!
+//! **Invariant:** each test has a database of its own.
 
 use plimsoll::database::schema::Outcome;
 
