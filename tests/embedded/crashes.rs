@@ -8,32 +8,29 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
-use plimsoll::database::embedded::{Embedded, Options};
+use plimsoll::database::embedded::Options;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::home::{Home, PATIENCE, ask, processes_in, run, wait_until};
-
-const DATA_DIR: &str = "PLIMSOLL_TEST_DATA_DIR";
-const READY: &str = "it serves";
+use super::home::{Home, ask, processes_in, run, wait_until};
 
 /// A service in a process of its own, which can be killed like one.
 struct Service(Child);
 
 impl Service {
     fn start(home: &Home) -> Self {
-        let child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "embedded::crashes::a_service_of_its_own", "--ignored", "--nocapture"])
-            .env(DATA_DIR, home.data_dir())
-            .stdout(Stdio::piped())
-            .spawn();
-        Self(child.expect("a child process"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.args(["serve", "--port", "0", "--workers", "1", "--data-dir"]).arg(home.data_dir());
+        for variable in ["DATABASE_URL", "PGHOST", "PGSERVICE", "HOST", "PORT"] {
+            command.env_remove(variable);
+        }
+        Self(command.stderr(Stdio::piped()).spawn().expect("a child process"))
     }
 
     fn wait_until_it_serves(&mut self) {
-        let mut lines = BufReader::new(self.0.stdout.take().expect("its output")).lines();
-        assert!(lines.any(|line| line.is_ok_and(|line| line.contains(READY))), "it ended early");
+        let mut lines = BufReader::new(self.0.stderr.take().expect("its banner")).lines();
+        let served = |line: String| line.contains("database") && line.contains("private, in ");
+        assert!(lines.any(|line| line.is_ok_and(served)), "it ended early");
     }
 
     fn kill(&mut self) {
@@ -47,16 +44,6 @@ impl Drop for Service {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-#[test]
-#[ignore = "other tests run this as a process of its own, to be killed"]
-fn a_service_of_its_own() {
-    let Some(data_dir) = std::env::var_os(DATA_DIR) else { return };
-    let options = Options { data_dir: data_dir.into(), pg_bin: None, tcp_port: None, max_connections: 8 };
-    let _embedded = Embedded::start(&options, &mut |_| {}).unwrap();
-    println!("{READY}");
-    thread::park_timeout(PATIENCE * 2);
 }
 
 fn kill(pid: i32, signal: Signal) {
