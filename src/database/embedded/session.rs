@@ -149,7 +149,7 @@ impl Trouble {
         match self {
             Self::Late(after) => format!("no answer within {} s", after.as_secs()),
             Self::Runtime(error) => error.to_string(),
-            Self::Postgres(error) => schema::words(error),
+            Self::Postgres(error) => crate::database::error::words(error),
         }
     }
 }

@@ -10,7 +10,6 @@ mod table;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub use error::SchemaError;
-pub(crate) use error::words;
 pub use report::{Outcome, Report, TableReport};
 
 use table::{Found, Table};
