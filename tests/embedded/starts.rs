@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
-use plimsoll::database::embedded::Options;
+use plimsoll::database::embedded::{Embedded, Options};
 use tokio_postgres::{Config, NoTls};
 
 use super::home::{Home, ask, processes_in, run};
@@ -54,6 +54,18 @@ fn a_second_start_finds_the_cluster_and_its_rows() {
     assert!(!home.heard(""), "nothing in it takes long enough to be told");
     assert!(!embedded.adopted());
     assert_eq!(ask(&embedded.config(), "SELECT randomnumber::text FROM world WHERE id = 10000"), "4711");
+}
+
+#[test]
+fn a_service_starts_and_drops_it_from_its_runtime() {
+    let home = Home::with_cluster();
+    let options = home.options();
+    run(async move {
+        let started = tokio::task::spawn_blocking(move || Embedded::start(&options, &mut |_| {}));
+        let embedded = started.await.unwrap().unwrap();
+        assert!(embedded.config().connect(NoTls).await.is_ok());
+    });
+    assert_eq!(processes_in(home.data_dir()), []);
 }
 
 #[test]
