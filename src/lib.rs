@@ -1,3 +1,24 @@
-//! Plimsoll: a web service in front of PostgreSQL that knows its own load line.
+//! Plimsoll: a TechEmpower-style web service in front of PostgreSQL that knows its own load line.
+//!
+//! The modules in the order in which a request, and before it the program, meets them:
+//!
+//! 1. [`cli`] says which command was asked for, [`config`] with which settings.
+//! 2. [`commands`] has one file for each command; `serve` puts the house together.
+//! 3. [`server`] owns sockets: it opens listeners, accepts connections, and runs each on one worker thread.
+//! 4. [`http`] turns one request into one response: framing rules, router, a handler for each route.
+//! 5. [`database`] answers the handlers' questions from PostgreSQL: the plan, the pool, the lanes, and a private
+//!    PostgreSQL where none is named.
+//!
+//! **Invariant:** imports go one way, `main → cli → commands → server → http → database`; [`config`] and [`exit`] are
+//! leaves. `tests/tidy.rs` holds this.
 
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod database;
+pub mod exit;
+pub mod http;
+pub mod logging;
+pub mod server;
+
+pub use cli::run;

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-/// Allocations here are small, short-lived and thread-local, which is what mimalloc is best at.
+/// Allocations here are small, short-lived and stay on their thread, which is what mimalloc is best at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    plimsoll::run(std::env::args_os()).into()
 }

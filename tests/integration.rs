@@ -1,5 +1,14 @@
-//! Integration tests.
+//! Black-box tests: the real binary, real sockets, a real PostgreSQL.
 #![cfg(test)]
 
+mod commands;
+mod contract;
+mod database;
 mod embedded;
+mod harness;
+mod lifecycle;
+mod readme;
 mod schema;
+mod settings;
+mod tidy;
+mod wire;

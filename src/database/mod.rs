@@ -1,4 +1,147 @@
-//! Everything that speaks to PostgreSQL.
+//! Everything that speaks to PostgreSQL: the handlers' questions and the way their queries take.
+//!
+//! [`plan`] says how many connections there will be. Each worker has a [`Database`] of its own: a `deadpool_postgres` pool
+//! ([`pool`]) of its share, used through [`lanes`] (pipelined) or [`exclusive`] checkouts, with one [`session`] for each
+//! request. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private PostgreSQL.
+//!
+//! **Invariant:** `tokio_postgres` and `deadpool_postgres` are used here and nowhere else, and nothing here knows of HTTP.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use tokio::time::Instant;
+
+mod cache;
+mod connect;
 pub mod embedded;
+pub mod error;
+mod exclusive;
+pub mod fill;
+pub mod fortune;
+mod lanes;
+pub mod plan;
+mod pool;
+pub mod probe;
+mod reach;
 pub mod schema;
+mod session;
+mod statements;
+pub mod target;
+pub mod world;
+
+pub use error::Error;
+pub(crate) use pool::PoolSettings;
+pub(crate) use reach::Reach;
+pub use tokio_postgres::Config;
+
+use crate::config::database::Dispatch;
+use fortune::FortuneRows;
+use session::Access;
+use world::World;
+
+/// One worker's side of the database.
+pub(crate) struct Database {
+    access: Access,
+    cache: RefCell<cache::WorldCache>,
+    random: RefCell<SmallRng>,
+}
+
+impl Database {
+    /// Makes the worker's pool; must run on the worker's own runtime. Connections are opened when they are first needed.
+    pub(crate) fn start(
+        dispatch: Dispatch,
+        settings: PoolSettings,
+        reach: Arc<Reach>,
+    ) -> Result<Self, String> {
+        let access = match dispatch {
+            Dispatch::Pipelined => {
+                lanes::Lanes::start(settings, reach, rand::make_rng()).map(Access::Pipelined)
+            }
+            Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng())
+                .map(|pool| Access::Exclusive(Box::new(pool))),
+        };
+        let access = access.map_err(|error| format!("the database pool cannot be made: {error}"))?;
+        Ok(Self {
+            access,
+            cache: RefCell::new(cache::WorldCache::new()),
+            random: RefCell::new(rand::make_rng()),
+        })
+    }
+
+    /// A random row of `world`.
+    pub(crate) async fn random_world(&self, deadline: Instant) -> Result<World, Error> {
+        let id = world::random_number(&mut self.random.borrow_mut());
+        self.access
+            .run(1, deadline, async |client, statements| world::read_one(client, statements, id).await)
+            .await
+    }
+
+    /// `count` random rows of `world`, which may repeat.
+    pub(crate) async fn random_worlds(&self, count: u16, deadline: Instant) -> Result<Vec<World>, Error> {
+        let ids = self.random_numbers(count);
+        self.read(&ids, deadline).await
+    }
+
+    /// `count` random rows, from the cache where it has them.
+    pub(crate) async fn cached_worlds(&self, count: u16, deadline: Instant) -> Result<Vec<World>, Error> {
+        let ids = self.random_numbers(count);
+        let (mut worlds, missing) = self.cache.borrow().look_up(&ids);
+        if !missing.is_empty() {
+            let read = self.read(&missing, deadline).await?;
+            self.cache.borrow_mut().keep(&read);
+            worlds.extend(read);
+        }
+        Ok(worlds)
+    }
+
+    /// Reads `count` distinct random rows, gives each a new number, writes them, and returns what was written.
+    pub(crate) async fn update_worlds(&self, count: u16, deadline: Instant) -> Result<Vec<World>, Error> {
+        let (ids, numbers) = {
+            let mut random = self.random.borrow_mut();
+            let ids = world::distinct_ids(&mut random, count.into());
+            let numbers: Vec<i32> = ids.iter().map(|_| world::random_number(&mut random)).collect();
+            (ids, numbers)
+        };
+        let queries = u32::from(count) + 1;
+        self.access
+            .run(queries, deadline, async |client, statements| {
+                let mut worlds = world::read_many(client, statements, &ids).await?;
+                statements.update_worlds(client, &ids, &numbers).await?;
+                for (world, number) in worlds.iter_mut().zip(&numbers) {
+                    world.random_number = *number;
+                }
+                Ok(worlds)
+            })
+            .await
+    }
+
+    /// All rows of `fortune`.
+    pub(crate) async fn fortunes(&self, deadline: Instant) -> Result<FortuneRows, Error> {
+        self.access
+            .run(1, deadline, async |client, statements| Ok(FortuneRows(statements.fortunes(client).await?)))
+            .await
+    }
+
+    /// Ends all connections; for when the worker ends.
+    pub(crate) fn close(&self) {
+        if let Access::Pipelined(lanes) = &self.access {
+            lanes.close();
+        }
+    }
+
+    async fn read(&self, ids: &[i32], deadline: Instant) -> Result<Vec<World>, Error> {
+        // At most 500 by the route's rule.
+        let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        self.access
+            .run(queries, deadline, async |client, statements| {
+                world::read_many(client, statements, ids).await
+            })
+            .await
+    }
+
+    fn random_numbers(&self, count: u16) -> Vec<i32> {
+        let mut random = self.random.borrow_mut();
+        (0..count).map(|_| world::random_number(&mut random)).collect()
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line: one variant for each command, and the way from words to a running command.
+//!
+//! **Invariant:** nothing is decided here that a setting could decide; commands get what they need as arguments.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::commands;
+use crate::config::{self, HealthArgs, InitDbArgs, ServeArgs};
+use crate::exit::Exit;
+
+/// A web service in front of PostgreSQL that knows its own load line.
+///
+/// `plimsoll serve` answers /json, /plaintext, /db, /queries, /updates, /fortunes and /cached-queries. With no
+/// database named it starts a private PostgreSQL of its own.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 69 database not reached, 71 address in use or a system \
+                        limit, 78 settings."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What `plimsoll` can be asked to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the seven routes until told to stop.
+    Serve(Box<ServeArgs>),
+    /// Make and fill the tables in the database that --database-url or `DATABASE_URL` names.
+    InitDb(InitDbArgs),
+    /// Ask a running service whether it answers: exit code 0 if it does, 1 if not.
+    Health(HealthArgs),
+}
+
+/// The whole command line as clap sees it, for help texts and the table in the README.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the words given, runs the command they name, and says how it ended.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = match config::parse(Cli::command(), &arguments) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return refusal.report(),
+    };
+    let cli = match Cli::from_arg_matches(&parsed.matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli.command {
+        Command::Serve(args) => commands::serve::run(&args, &parsed),
+        Command::InitDb(args) => commands::init_db::run(&args),
+        Command::Health(args) => commands::health::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = "<!-- settings -->\n";
+    const END: &str = "<!-- /settings -->";
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    /// `PLIMSOLL_WRITE_README=1 cargo test readme` writes the table anew.
+    #[test]
+    fn the_readme_lists_the_settings_that_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = readme.split_once(BEGIN).unwrap();
+        let (shown, after) = rest.split_once(END).unwrap();
+        let table = config::report::markdown(&command());
+        if std::env::var_os("PLIMSOLL_WRITE_README").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+            return;
+        }
+        assert_eq!(
+            shown, table,
+            "the README's table is out of date: PLIMSOLL_WRITE_README=1 cargo test readme"
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! The start banner: a few lines that say what runs where.
+//!
+//! **Invariant:** each line is a word, its value and nothing else, so that a script may read it too.
+
+use std::net::SocketAddr;
+
+use crate::config::ServeArgs;
+use crate::config::database::{Dispatch, Statements};
+use crate::database::plan::Plan;
+
+/// What is known before the database is asked.
+pub(super) fn print(
+    args: &ServeArgs,
+    plan: &Plan,
+    workers: u32,
+    addresses: &[SocketAddr],
+    descriptors: (Option<u64>, Option<u64>),
+) {
+    let cores = crate::config::workers::usable_cores();
+    eprintln!("plimsoll {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    for address in addresses {
+        line("listening", &format!("http://{address}"));
+    }
+    line("workers", &format!("{workers} ({cores} {})", if cores.get() == 1 { "core" } else { "cores" }));
+    let dispatch = match args.database.dispatch {
+        Dispatch::Pipelined => "pipelined",
+        Dispatch::Exclusive => "exclusive",
+    };
+    let statements = match args.database.statements {
+        Statements::Cached => "",
+        Statements::Unnamed => ", unnamed statements",
+    };
+    line("pool", &format!("{}, {dispatch}{statements}", plan.sum()));
+    if let (Some(before), Some(after)) = descriptors
+        && before < after
+    {
+        line("limits", &format!("{after} open descriptors, raised from {before}"));
+    }
+    if let Some(advice) = plan.advice() {
+        line("note", &advice);
+    }
+}
+
+/// One line of the banner.
+pub(super) fn line(word: &str, value: &str) {
+    eprintln!("  {word:<9}  {value}");
+}

@@ -1,0 +1,97 @@
+//! The settings file: TOML with flat keys named as the flags.
+//!
+//! **Invariant:** a key that no flag has is refused with the nearest one; the file is never half taken.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::layers::SettingsError;
+
+/// One setting of the file: the flag's long name without dashes, and its values as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileSetting {
+    pub(super) name: String,
+    pub(super) values: Vec<String>,
+}
+
+/// Reads and parses the file; keys are checked against `known`, the long names of the flags that a file may set.
+pub(super) fn read(path: &Path, known: &[&str]) -> Result<Vec<FileSetting>, SettingsError> {
+    let at = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| SettingsError::new(format!("cannot read the settings file {at}: {error}")))?;
+    parse(&text, known).map_err(|why| SettingsError::new(format!("in {at}: {why}")))
+}
+
+fn parse(text: &str, known: &[&str]) -> Result<Vec<FileSetting>, String> {
+    let table: Table =
+        text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
+    table.into_iter().map(|(key, value)| setting(&key, value, known)).collect()
+}
+
+fn setting(key: &str, value: Value, known: &[&str]) -> Result<FileSetting, String> {
+    let name = key.replace('_', "-");
+    if !known.contains(&name.as_str()) {
+        let hint = nearest(&name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(format!("`{key}` is not a setting{hint} (`plimsoll serve --help` lists them all)"));
+    }
+    let values = match value {
+        Value::Array(items) => items.into_iter().map(|item| scalar(key, item)).collect::<Result<_, _>>()?,
+        single => vec![scalar(key, single)?],
+    };
+    Ok(FileSetting { name, values })
+}
+
+fn scalar(key: &str, value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Boolean(truth) => Ok(truth.to_string()),
+        Value::Array(_) | Value::Table(_) | Value::Datetime(_) => Err(format!(
+            "`{key}` must be a text, a number or a list of them; settings are flat, without [sections]"
+        )),
+    }
+}
+
+/// The known name that shares the longest run of leading letters, if it is a fair guess.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let shared = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    known.iter().copied().max_by_key(|other| shared(other)).filter(|other| shared(other) >= 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[&str] = &["port", "pool-per-core", "listen"];
+
+    #[test]
+    fn keys_are_read_with_dashes_or_underscores_and_any_scalar() {
+        let settings =
+            parse("port = 81\npool_per_core = 4.5\nlisten = ['127.0.0.1:1', '127.0.0.1:2']", KNOWN).unwrap();
+        assert_eq!(
+            settings,
+            [
+                FileSetting {
+                    name: "listen".into(),
+                    values: vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()]
+                },
+                FileSetting { name: "pool-per-core".into(), values: vec!["4.5".into()] },
+                FileSetting { name: "port".into(), values: vec!["81".into()] },
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_one() {
+        let why = parse("pool-per-cpu = 4", KNOWN).unwrap_err();
+        assert!(why.contains("did you mean `pool-per-core`?"), "{why}");
+    }
+
+    #[test]
+    fn a_section_and_broken_toml_are_refused() {
+        assert!(parse("[listen]\nport = 1", KNOWN).unwrap_err().contains("flat"));
+        assert!(parse("port = ", KNOWN).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! Settings: flag before environment before file before default, each declared once.
+//!
+//! A section is a struct of clap arguments ([`listen`], [`workers`], [`database`], [`limits`]), so that the doc comment
+//! of a field is its help text, and its attribute holds the flag, the variable and the default together. [`layers`] reads
+//! the file and hands it to clap as defaults; [`report`] prints what is in force and where it came from.
+//!
+//! **Invariant:** an invalid setting stops the start with exit code 78. Nothing falls back silently.
+
+use std::path::PathBuf;
+
+pub mod database;
+pub mod duration;
+mod file;
+mod layers;
+pub mod limits;
+pub mod listen;
+mod pgenv;
+pub mod report;
+pub mod workers;
+
+pub use database::DatabaseArgs;
+pub use layers::{Parsed, Refusal, SettingsError, parse};
+pub use limits::LimitsArgs;
+pub use listen::ListenArgs;
+pub use workers::WorkersArgs;
+
+/// Settings of `plimsoll serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeArgs {
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// How many threads.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
+    /// Which database, and how it is used.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How long anything may take.
+    #[command(flatten)]
+    pub limits: LimitsArgs,
+
+    /// Read settings from this TOML file: flat keys, named as the flags (`pool-per-core = 5`).
+    #[arg(long, value_name = "FILE", env = "PLIMSOLL_CONFIG", help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+    /// Print every setting in force and where it came from, secrets masked, and exit.
+    #[arg(long, help_heading = "Settings")]
+    pub show_config: bool,
+}
+
+/// Settings of `plimsoll init-db`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InitDbArgs {
+    /// The database to fill, as a URL or as key=value pairs; `PGHOST` and its kin are read where it is not given.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+impl InitDbArgs {
+    /// The database that is named, by the same rule as for `serve`.
+    pub fn target(&self) -> Result<database::Target, SettingsError> {
+        Ok(database::resolve_target(self.database_url.as_deref(), pgenv::read_environment()?))
+    }
+}
+
+/// Settings of `plimsoll health`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HealthArgs {
+    /// The address that the service listens on; 0.0.0.0 and :: are asked through the loopback.
+    #[arg(long, value_name = "ADDR", env = "HOST", default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// The port that the service listens on.
+    #[arg(long, env = "PORT", default_value_t = listen::DEFAULT_PORT)]
+    pub port: u16,
+}

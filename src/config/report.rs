@@ -1,0 +1,158 @@
+//! Prints settings: what is in force and where it came from, and the reference table that the README shows.
+//!
+//! **Invariant:** a password is never printed.
+
+use std::fmt::Write as _;
+
+use clap::parser::ValueSource;
+use clap::{Arg, Command};
+
+use super::layers::Parsed;
+
+/// Settings whose default is worked out at start rather than written down: flag name and what is in force.
+pub type WorkedOut<'a> = [(&'a str, String)];
+
+/// The table of `serve --show-config`: name, value, source, one line each.
+pub fn show(parsed: &Parsed, worked_out: &WorkedOut<'_>) -> String {
+    let mut rows = vec![("setting".to_owned(), "value".to_owned(), "from".to_owned())];
+    if let Some(serve) = parsed.command.find_subcommand("serve") {
+        rows.extend(settings(serve).map(|argument| row(parsed, argument, worked_out)));
+    }
+    for name in ["RUST_LOG", "NO_COLOR"] {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        let from = if value.is_some() { format!("environment {name}") } else { "default".into() };
+        rows.push((name.into(), value.unwrap_or_else(|| "-".into()), from));
+    }
+    let width = |pick: fn(&(String, String, String)) -> &String| {
+        rows.iter().map(|row| pick(row).chars().count()).max().unwrap_or(0)
+    };
+    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
+    rows.iter().fold(String::new(), |mut text, (name, value, from)| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:names$}  {value:values$}  {from}");
+        text
+    })
+}
+
+/// The reference table: flag, variable, default and meaning, in Markdown.
+pub fn markdown(command: &Command) -> String {
+    let mut text = String::from("| flag | environment | default | meaning |\n|---|---|---|---|\n");
+    let serve = command.find_subcommand("serve");
+    for argument in serve.into_iter().flat_map(settings) {
+        let variable =
+            argument.get_env().map_or_else(|| "–".into(), |name| format!("`{}`", name.to_string_lossy()));
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let (meaning, default) = split_default(&help, argument);
+        let values = possible_values(argument);
+        let flag = flag(argument);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{flag}` | {variable} | {default} | {meaning}{values} |");
+    }
+    text
+}
+
+/// Every argument of `serve` that sets something, in the order of its help.
+fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
+    serve.get_arguments().filter(|argument| {
+        argument.get_long().is_some_and(|long| !["help", "version", "show-config"].contains(&long))
+    })
+}
+
+fn row(parsed: &Parsed, argument: &Arg, worked_out: &WorkedOut<'_>) -> (String, String, String) {
+    let long = argument.get_long().unwrap_or_default();
+    let id = argument.get_id().as_str();
+    let matches = parsed.matches.subcommand_matches("serve");
+    let source = matches.and_then(|matches| matches.value_source(id));
+    let value = matches
+        .and_then(|matches| matches.get_raw(id))
+        .map(|values| values.map(|v| v.to_string_lossy().into_owned()).collect::<Vec<_>>().join(", "))
+        .map(|value| if long == "database-url" { mask(&value) } else { value });
+    let from = match source {
+        Some(ValueSource::CommandLine) => format!("flag --{long}"),
+        Some(ValueSource::EnvVariable) => {
+            format!("environment {}", argument.get_env().unwrap_or_default().to_string_lossy())
+        }
+        _ if parsed.from_file.contains(long) => {
+            format!(
+                "file {}",
+                parsed.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+            )
+        }
+        _ => "default".into(),
+    };
+    let unset = || worked_out.iter().find(|(name, _)| *name == long).map(|(_, value)| value.clone());
+    (long.to_owned(), value.or_else(unset).unwrap_or_else(|| "-".into()), from)
+}
+
+fn flag(argument: &Arg) -> String {
+    let long = argument.get_long().unwrap_or_default();
+    match argument.get_value_names() {
+        Some([name, ..]) => format!("--{long} {name}"),
+        _ => format!("--{long}"),
+    }
+}
+
+/// A default that is worked out at start is said in the help text, the others are the argument's own.
+fn split_default(help: &str, argument: &Arg) -> (String, String) {
+    if let Some((meaning, default)) = help.split_once(" [default: ") {
+        return (meaning.to_owned(), default.trim_end_matches(']').to_owned());
+    }
+    let default = argument.get_default_values().iter().map(|v| format!("`{}`", v.to_string_lossy()));
+    let default = default.collect::<Vec<_>>().join(", ");
+    (help.to_owned(), if default.is_empty() { "–".into() } else { default })
+}
+
+fn possible_values(argument: &Arg) -> String {
+    let names =
+        argument.get_possible_values().iter().map(|v| format!("`{}`", v.get_name())).collect::<Vec<_>>();
+    if names.is_empty() { String::new() } else { format!(": {}", names.join(" or ")) }
+}
+
+/// Hides the password of a URL or of key=value pairs; where it cannot tell what is secret, it hides more.
+pub fn mask(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return mask_pairs(url) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let masked = match authority.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:***@{host}"),
+            None => authority.to_owned(),
+        },
+        None => authority.to_owned(),
+    };
+    // Parameters may be percent-encoded, their names too.
+    let path = match path.split_once('?') {
+        Some((path, query)) if query.contains('%') || names_password(query) => format!("{path}?***"),
+        _ => path.to_owned(),
+    };
+    format!("{scheme}://{masked}{path}")
+}
+
+/// Hides all that follows the password's key: a quoted value may hold anything.
+fn mask_pairs(pairs: &str) -> String {
+    match pairs.to_ascii_lowercase().find("password") {
+        Some(at) => format!("{}password=***", &pairs[..at]),
+        None => pairs.to_owned(),
+    }
+}
+
+fn names_password(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("password")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked_in_every_way_to_write_them() {
+        assert_eq!(mask("postgres://me:s3cret@db:5432/x"), "postgres://me:***@db:5432/x");
+        assert_eq!(mask("postgres://me@db/x?password=s3cret&sslmode=disable"), "postgres://me@db/x?***");
+        assert_eq!(mask("host=db user=me password=s3cret dbname=x"), "host=db user=me password=***");
+        assert_eq!(mask("host=db password='s3 cret' dbname=x"), "host=db password=***");
+        assert_eq!(mask("host=db password = s3cret"), "host=db password=***");
+        assert_eq!(mask("postgres://me@db/x?pass%77ord=s3cret"), "postgres://me@db/x?***");
+        assert_eq!(mask("postgres://me@db/x?sslmode=disable"), "postgres://me@db/x?sslmode=disable");
+        assert_eq!(mask("postgres://db/x"), "postgres://db/x");
+        assert_eq!(mask("postgres://me:a@b@db/x"), "postgres://me:***@db/x");
+    }
+}

@@ -1,0 +1,157 @@
+//! One lane and the tickets of the requests on it.
+//!
+//! **Invariant:** `in_flight` counts what PostgreSQL has still to answer. A request that is dropped half-way leaves its
+//! queries in the pipeline, so its places come back only when a barrier behind them is answered.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use slab::Slab;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_postgres::{Client, NoTls};
+
+use super::super::statements::Statements;
+use super::Lanes;
+
+/// How long a cancel request to PostgreSQL may take; it is sent to spare the server, nothing waits for it.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A leased database connection with its prepared statements.
+pub(super) struct Lane {
+    /// Taken out of the pool for good when the lane ends.
+    object: Option<Object>,
+    statements: Statements,
+    task: AbortHandle,
+    in_flight: Cell<u32>,
+    deadlines: RefCell<Slab<Instant>>,
+    ended: Cell<bool>,
+}
+
+impl Lane {
+    pub(super) fn new(object: Object, statements: Statements, task: AbortHandle) -> Self {
+        Self {
+            object: Some(object),
+            statements,
+            task,
+            in_flight: Cell::new(0),
+            deadlines: RefCell::default(),
+            ended: Cell::new(false),
+        }
+    }
+
+    /// Queries that PostgreSQL has still to answer.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// Whether the connection is gone or given up.
+    pub(super) fn is_closed(&self) -> bool {
+        self.ended.get() || self.client().is_closed()
+    }
+
+    /// Whether a request on it has outlived its deadline.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadlines.borrow().iter().any(|(_, deadline)| *deadline <= now)
+    }
+
+    /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.
+    pub(super) fn end(&self) {
+        let cancel = self.client().cancel_token();
+        self.close();
+        tokio::task::spawn_local(async move {
+            // PostgreSQL may be gone, and then there is nothing to cancel.
+            let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel.cancel_query(NoTls)).await;
+        });
+    }
+
+    /// Ends the connection with all that is pending on it.
+    pub(super) fn close(&self) {
+        self.ended.set(true);
+        self.task.abort();
+    }
+
+    fn client(&self) -> &Client {
+        match &self.object {
+            Some(object) => object,
+            None => unreachable!("the object is taken in drop only"),
+        }
+    }
+
+    fn leave(&self, queries: u32) {
+        self.in_flight.set(self.in_flight.get() - queries);
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // Taken out of the pool: a lane ends because its connection is not to be used again.
+        if let Some(object) = self.object.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// A request's place on a lane.
+pub(in crate::database) struct Ticket {
+    lanes: Rc<Lanes>,
+    lane: Rc<Lane>,
+    queries: u32,
+    /// Where the deadline stands, until the request has all its answers.
+    deadline: Option<usize>,
+}
+
+impl Ticket {
+    pub(super) fn new(lanes: Rc<Lanes>, lane: Rc<Lane>, queries: u32, deadline: Instant) -> Self {
+        lane.in_flight.set(lane.in_flight.get() + queries);
+        let deadline = lane.deadlines.borrow_mut().insert(deadline);
+        Self { lanes, lane, queries, deadline: Some(deadline) }
+    }
+
+    /// The connection to send on.
+    pub(in crate::database) fn client(&self) -> &Client {
+        self.lane.client()
+    }
+
+    /// Its statements.
+    pub(in crate::database) fn statements(&self) -> &Statements {
+        &self.lane.statements
+    }
+
+    /// Whether the lane was ended because a request on it was overdue.
+    pub(in crate::database) fn was_ended(&self) -> bool {
+        self.lane.ended.get()
+    }
+
+    /// All answers have come: the place is free at once.
+    pub(in crate::database) fn finish(mut self) {
+        self.forget_deadline();
+        self.lane.leave(self.queries);
+        self.lanes.left();
+    }
+
+    fn forget_deadline(&mut self) -> bool {
+        self.deadline.take().map(|key| self.lane.deadlines.borrow_mut().remove(key)).is_some()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.forget_deadline() || self.lane.is_closed() {
+            return;
+        }
+        // The client left, or one query of many failed: the other answers are still to come.
+        let (lanes, lane, queries) = (Rc::clone(&self.lanes), Rc::clone(&self.lane), self.queries);
+        let patience = Instant::now() + lanes.settings.wait;
+        let key = lane.deadlines.borrow_mut().insert(patience);
+        tokio::task::spawn_local(async move {
+            // An empty query is answered after everything before it; it fails only with the lane itself.
+            let _ = lane.client().simple_query("").await;
+            lane.deadlines.borrow_mut().remove(key);
+            lane.leave(queries);
+            lanes.left();
+        });
+    }
+}

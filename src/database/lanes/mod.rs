@@ -1,0 +1,169 @@
+//! Lanes: database connections leased from the worker's pool, each carrying many requests at once.
+//!
+//! Which lane a request takes: the first that is open and not yet [`DEPTH`] queries deep, so that without I/O wait one lane
+//! carries the work in deep batches, and with growing waits the work spreads over the pool. When all are that deep, the one
+//! with the fewest queries. A lane is opened when it is first needed and kept.
+//!
+//! **Invariant:** a pending pipeline is never reused. A lane whose oldest request has outlived its deadline is ended, all its
+//! requests fail at once, and a new one is opened in its place.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deadpool_postgres::Pool;
+use rand::rngs::SmallRng;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::connect::NewestTask;
+use super::error::Error;
+use super::pool::PoolSettings;
+use super::reach::Reach;
+
+mod lane;
+mod open;
+mod watch;
+
+use lane::Lane;
+pub(super) use lane::Ticket;
+
+/// Queries in flight on a lane before the next lane is used.
+const DEPTH: u32 = 64;
+/// Queries in flight on a lane at the most; past it requests wait their turn. 16 requests of 500.
+const MOST_IN_FLIGHT: u32 = 8_192;
+/// Requests that wait their turn at the most; past it they are refused at once.
+const MOST_WAITING: u32 = 16_384;
+
+/// A worker's lanes.
+pub(super) struct Lanes {
+    pool: Pool,
+    settings: PoolSettings,
+    newest: NewestTask,
+    reach: Arc<Reach>,
+    random: RefCell<SmallRng>,
+    open: RefCell<Vec<Rc<Lane>>>,
+    /// Whether a task is opening a lane; there is one at the most, so that a restart of PostgreSQL meets no storm.
+    opening: Cell<bool>,
+    /// Whether the last attempt failed with no lane open: requests are then refused at once.
+    lost: Cell<bool>,
+    waiting: Cell<u32>,
+    /// Wakes requests that wait for a lane to open or for a place on one.
+    changed: Notify,
+    /// Wakes the watch when the first request enters; see [`watch`].
+    watch: watch::Alarm,
+}
+
+impl Lanes {
+    /// Makes the lanes' owner and starts its watch; no connection is opened yet.
+    pub(super) fn start(
+        settings: PoolSettings,
+        reach: Arc<Reach>,
+        random: SmallRng,
+    ) -> Result<Rc<Self>, deadpool_postgres::BuildError> {
+        let (pool, newest) = super::pool::build(&settings, &reach)?;
+        let lanes = Rc::new(Self {
+            pool,
+            settings,
+            newest,
+            reach,
+            random: RefCell::new(random),
+            open: RefCell::default(),
+            opening: Cell::new(false),
+            lost: Cell::new(false),
+            waiting: Cell::new(0),
+            changed: Notify::new(),
+            watch: watch::Alarm::default(),
+        });
+        tokio::task::spawn_local(watch::watch(Rc::clone(&lanes)));
+        Ok(lanes)
+    }
+
+    /// Takes a place for `queries` queries on a lane; waits for one, if it must, until the deadline.
+    pub(super) async fn enter(self: &Rc<Self>, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
+        if let Some(lane) = self.pick() {
+            return Ok(self.admit(lane, queries, deadline));
+        }
+        self.wait(queries, deadline).await
+    }
+
+    fn admit(self: &Rc<Self>, lane: Rc<Lane>, queries: u32, deadline: Instant) -> Ticket {
+        self.watch.arm();
+        Ticket::new(Rc::clone(self), lane, queries, deadline)
+    }
+
+    /// The slow path: no lane is open, or all are full.
+    async fn wait(self: &Rc<Self>, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
+        if self.lost.get() {
+            return Err(Error::Unreached);
+        }
+        if self.waiting.get() >= MOST_WAITING {
+            return Err(Error::Overloaded);
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        let _waiting = Decrement(&self.waiting);
+        loop {
+            // Nothing else runs on this thread between the look and the wait, so that no change is missed.
+            tokio::time::timeout_at(deadline, self.changed.notified()).await.map_err(|_| Error::Deadline)?;
+            if let Some(lane) = self.pick() {
+                if self.waiting.get() > 1 && lane.in_flight() + queries < MOST_IN_FLIGHT {
+                    self.changed.notify_one();
+                }
+                return Ok(self.admit(lane, queries, deadline));
+            }
+            if self.lost.get() {
+                return Err(Error::Unreached);
+            }
+        }
+    }
+
+    /// The lane for the next request, if one has room; starts opening another where all are deep.
+    fn pick(self: &Rc<Self>) -> Option<Rc<Lane>> {
+        let open = self.open.borrow();
+        let mut closed = false;
+        let mut shallowest: Option<&Rc<Lane>> = None;
+        for lane in open.iter() {
+            if lane.is_closed() {
+                closed = true;
+            } else if lane.in_flight() < DEPTH {
+                return Some(Rc::clone(lane));
+            } else if shallowest.is_none_or(|other| lane.in_flight() < other.in_flight()) {
+                shallowest = Some(lane);
+            }
+        }
+        let chosen = shallowest.filter(|lane| lane.in_flight() < MOST_IN_FLIGHT).map(Rc::clone);
+        let room = open.len() < self.settings.max_size as usize;
+        drop(open);
+        if closed {
+            self.open.borrow_mut().retain(|lane| !lane.is_closed());
+        }
+        if (closed || room) && !self.opening.get() {
+            self.opening.set(true);
+            tokio::task::spawn_local(open::open_one(Rc::clone(self)));
+        }
+        chosen
+    }
+
+    /// Ends all lanes, for when the worker ends: what is dropped from here on starts no task.
+    pub(super) fn close(&self) {
+        for lane in self.open.borrow().iter() {
+            lane.close();
+        }
+    }
+
+    /// A ticket gave its place back.
+    fn left(&self) {
+        if self.waiting.get() > 0 {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// Counts a waiting request out, however it stops waiting.
+struct Decrement<'a>(&'a Cell<u32>);
+
+impl Drop for Decrement<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,72 @@
+//! Opens lanes, one at a time for each worker, until PostgreSQL lets one in.
+//!
+//! **Invariant:** attempts are spaced by a growing, jittered wait: 300 ms at most while no lane is open, longer for an
+//! additional one, so that a PostgreSQL that is full or away is asked, not stormed.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::error::describe;
+use super::super::pool::describe_failure;
+use super::super::reach::Backoff;
+use super::super::statements::Statements;
+use super::{Lane, Lanes};
+
+/// The longest wait between attempts at one more lane while others serve.
+const MOST_FOR_ANOTHER: Duration = Duration::from_secs(5);
+
+/// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
+pub(super) async fn open_one(lanes: Rc<Lanes>) {
+    let mut backoff = Backoff::new();
+    loop {
+        match lease(&lanes).await {
+            Ok(lane) => {
+                lanes.open.borrow_mut().push(Rc::new(lane));
+                lanes.lost.set(false);
+                lanes.opening.set(false);
+                lanes.reach.reached();
+                lanes.changed.notify_waiters();
+                return;
+            }
+            Err(why) => {
+                let most = note_failure(&lanes, &why);
+                let wait = backoff.next(&mut lanes.random.borrow_mut(), most);
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+/// Says what a failed attempt means, and how long the next one may wait at the most.
+fn note_failure(lanes: &Lanes, why: &str) -> Duration {
+    lanes.open.borrow_mut().retain(|lane| !lane.is_closed());
+    if lanes.open.borrow().is_empty() {
+        lanes.lost.set(true);
+        lanes.reach.lost(why);
+        lanes.changed.notify_waiters();
+        Backoff::MOST
+    } else {
+        lanes.reach.short(why);
+        MOST_FOR_ANOTHER
+    }
+}
+
+async fn lease(lanes: &Lanes) -> Result<Lane, String> {
+    let object = lanes.pool.get().await.map_err(|error| describe_failure(&error))?;
+    let Some(task) = lanes.newest.take() else {
+        return Err("the pool gave a connection that it had not just opened".into());
+    };
+    let prepared =
+        tokio::time::timeout(lanes.settings.wait, Statements::prepare(&object, lanes.settings.statements));
+    match prepared.await {
+        Ok(Ok(statements)) => Ok(Lane::new(object, statements, task)),
+        failed => {
+            // Its state is unknown: it does not go back to the pool.
+            drop(deadpool_postgres::Object::take(object));
+            Err(match failed {
+                Ok(Err(error)) => describe(&error),
+                _ => "preparing its statements took too long".into(),
+            })
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The plan of database connections: how many in all, how many for each worker, and whether PostgreSQL has room.
+//!
+//! `connections_total = max(workers, round(pool_per_core × cores))`, cut by `DATABASE_MAX_CONN`. The multiplier stands for
+//! the wait: a core that works for 1 ms while PostgreSQL and the wire take 3 ms is kept busy by 1 + 3/1 = 4 requests in
+//! flight (Little's law), which is where "3 to 6 times the cores when a database is involved" comes from.
+//!
+//! **Invariant:** pure. No clock, no socket, no environment: the same input gives the same plan.
+
+use std::num::NonZeroU32;
+
+/// The multipliers that suit work that waits on a database.
+const SUITABLE: std::ops::RangeInclusive<f64> = 3.0..=6.0;
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput {
+    /// Cores that this process may use.
+    pub cores: NonZeroU32,
+    /// Workers over all processes.
+    pub workers: NonZeroU32,
+    /// Database connections for each core.
+    pub pool_per_core: f64,
+    /// `DATABASE_MAX_CONN`.
+    pub upper_bound: Option<u32>,
+}
+
+/// How many database connections there will be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    cores: NonZeroU32,
+    workers: NonZeroU32,
+    pool_per_core: f64,
+    connections_total: u32,
+    reason: Reason,
+}
+
+/// What decided the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Multiplied,
+    OneForEachWorker,
+    UpperBound,
+}
+
+/// What PostgreSQL said of its connections at first contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What this role may open in this database: `max_connections`, or a limit of the role or database below it.
+    pub limit: u32,
+    /// Kept back for superusers and `pg_use_reserved_connections`.
+    pub reserved: u32,
+    /// Taken by others.
+    pub taken: u32,
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The upper bound leaves a worker without a connection.
+    #[error(
+        "DATABASE_MAX_CONN is {upper_bound}, but each of the {workers} workers needs a database connection of its own. \
+         Raise it to {workers} or more, or set --workers {upper_bound}"
+    )]
+    FewerThanWorkers {
+        /// `DATABASE_MAX_CONN`.
+        upper_bound: u32,
+        /// Workers over all processes.
+        workers: NonZeroU32,
+    },
+    /// PostgreSQL has no room for the plan.
+    #[error(
+        "the plan wants {wanted} database connections, but PostgreSQL has {free} free ({} allowed, {} reserved, {} taken). \
+         Lower --pool-per-core or set DATABASE_MAX_CONN={free}, or raise PostgreSQL's max_connections",
+        room.limit, room.reserved, room.taken
+    )]
+    TooManyConnections {
+        /// `connections_total`.
+        wanted: u32,
+        /// What is left for us.
+        free: u32,
+        /// Where that number comes from.
+        room: Room,
+    },
+}
+
+impl Room {
+    /// Connections that are left for us.
+    pub fn free(self) -> u32 {
+        self.limit.saturating_sub(self.reserved).saturating_sub(self.taken)
+    }
+}
+
+impl Plan {
+    /// Works the total out.
+    pub fn new(input: PlanInput) -> Result<Self, PlanError> {
+        let PlanInput { cores, workers, pool_per_core, upper_bound } = input;
+        // Bounded by the settings' ranges (1000 × cores), so that the cast keeps every value; NaN cannot come here.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "in range by the settings' checks"
+        )]
+        let multiplied = (pool_per_core * f64::from(cores.get())).round() as u32;
+        let (mut connections_total, mut reason) = (multiplied, Reason::Multiplied);
+        if connections_total < workers.get() {
+            (connections_total, reason) = (workers.get(), Reason::OneForEachWorker);
+        }
+        if let Some(bound) = upper_bound {
+            if bound < workers.get() {
+                return Err(PlanError::FewerThanWorkers { upper_bound: bound, workers });
+            }
+            if bound < connections_total {
+                (connections_total, reason) = (bound, Reason::UpperBound);
+            }
+        }
+        Ok(Self { cores, workers, pool_per_core, connections_total, reason })
+    }
+
+    /// Database connections over all workers.
+    pub fn connections_total(&self) -> u32 {
+        self.connections_total
+    }
+
+    /// The share of the worker with this index; the first ones carry what does not divide evenly.
+    pub fn share(&self, worker: u32) -> u32 {
+        let workers = self.workers.get();
+        self.connections_total / workers + u32::from(worker < self.connections_total % workers)
+    }
+
+    /// Refuses at first contact what PostgreSQL would refuse later, one connection at a time.
+    pub fn check(&self, room: Room) -> Result<(), PlanError> {
+        let (wanted, free) = (self.connections_total, room.free());
+        if wanted <= free { Ok(()) } else { Err(PlanError::TooManyConnections { wanted, free, room }) }
+    }
+
+    /// The sum as the banner shows it.
+    pub fn sum(&self) -> String {
+        let Self { cores, workers, pool_per_core, connections_total, .. } = self;
+        let connections = if *connections_total == 1 { "connection" } else { "connections" };
+        let product =
+            format!("{pool_per_core} per core × {cores} {}", if cores.get() == 1 { "core" } else { "cores" });
+        let why = match self.reason {
+            Reason::Multiplied => format!("= {product}"),
+            Reason::OneForEachWorker => format!("= one for each of {workers} workers, more than {product}"),
+            Reason::UpperBound => format!("= DATABASE_MAX_CONN, less than {product}"),
+        };
+        let (most, least) = (self.share(0), self.share(workers.get() - 1));
+        let each = if most == least { most.to_string() } else { format!("{least} or {most}") };
+        format!("{connections_total} database {connections} {why}, {each} for each worker")
+    }
+
+    /// What to say of a multiplier outside 3 to 6; nothing within.
+    pub fn advice(&self) -> Option<String> {
+        let in_force = f64::from(self.connections_total) / f64::from(self.cores.get());
+        if SUITABLE.contains(&in_force) {
+            return None;
+        }
+        let what = if in_force < *SUITABLE.start() {
+            "below 3, cores stand idle while requests wait for PostgreSQL"
+        } else {
+            "past 6, connections wait on each other inside PostgreSQL and cost memory there"
+        };
+        Some(format!(
+            "{in_force:.1} database connections per core is outside 3 to 6: {what}, unless measured otherwise"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(
+        cores: u32,
+        workers: u32,
+        pool_per_core: f64,
+        upper_bound: Option<u32>,
+    ) -> Result<Plan, PlanError> {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        Plan::new(PlanInput { cores: number(cores), workers: number(workers), pool_per_core, upper_bound })
+    }
+
+    #[test]
+    fn the_total_is_the_multiplier_times_the_cores() {
+        for (cores, multiplier, total) in [(2, 4.0, 8), (2, 3.0, 6), (8, 6.0, 48), (3, 4.5, 14), (1, 0.1, 1)]
+        {
+            assert_eq!(plan(cores, 1, multiplier, None).unwrap().connections_total(), total);
+        }
+    }
+
+    #[test]
+    fn every_worker_gets_at_least_one_and_the_banner_says_so() {
+        let plan = plan(2, 53, 4.0, None).unwrap();
+        assert_eq!(plan.connections_total(), 53);
+        assert!(plan.sum().contains("one for each of 53 workers"), "{}", plan.sum());
+        assert!(plan.advice().unwrap().contains("26.5"), "{:?}", plan.advice());
+    }
+
+    #[test]
+    fn the_shares_add_up_to_the_total_and_differ_by_one_at_most() {
+        for (workers, total_per_core) in [(1, 4.0), (2, 4.0), (3, 4.0), (5, 1.7)] {
+            let plan = plan(4, workers, total_per_core, None).unwrap();
+            let shares: Vec<u32> = (0..workers).map(|worker| plan.share(worker)).collect();
+            assert_eq!(shares.iter().sum::<u32>(), plan.connections_total());
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn the_upper_bound_cuts_and_below_the_workers_is_refused_with_both_numbers() {
+        assert_eq!(plan(2, 2, 4.0, Some(5)).unwrap().connections_total(), 5);
+        assert_eq!(plan(2, 2, 4.0, Some(100)).unwrap().connections_total(), 8);
+        let refused = plan(2, 4, 4.0, Some(3)).unwrap_err().to_string();
+        assert!(refused.contains('3') && refused.contains("4 workers"), "{refused}");
+    }
+
+    #[test]
+    fn a_plan_beyond_max_connections_is_refused_with_both_numbers() {
+        let plan = plan(2, 2, 4.0, None).unwrap();
+        let tight = Room { limit: 10, reserved: 3, taken: 0 };
+        let refused = plan.check(tight).unwrap_err().to_string();
+        assert!(refused.contains("wants 8") && refused.contains("has 7 free"), "{refused}");
+        assert_eq!(plan.check(Room { limit: 11, ..tight }), Ok(()));
+        assert_eq!(Room { limit: 5, reserved: 3, taken: 9 }.free(), 0);
+    }
+
+    #[test]
+    fn advice_is_given_outside_3_to_6_only() {
+        for (multiplier, advised) in [(2.9, true), (3.0, false), (4.0, false), (6.0, false), (6.5, true)] {
+            assert_eq!(plan(10, 1, multiplier, None).unwrap().advice().is_some(), advised, "{multiplier}");
+        }
+    }
+}

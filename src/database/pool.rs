@@ -1,0 +1,61 @@
+//! One `deadpool_postgres` pool for each worker, of the worker's share of the plan.
+//!
+//! A pool shared across current-thread runtimes would pay a wake across threads for every query.
+//!
+//! **Invariant:** every wait on the pool has a limit; deadpool's own default is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
+use tokio_postgres::Config;
+
+use super::connect::{Connector, NewestTask};
+use super::error::describe;
+use super::reach::Reach;
+use crate::config::database::Statements;
+
+/// How long opening one connection may take in all, authentication and set-up included; the driver's `connect_timeout`
+/// covers only the socket.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a worker's pool is made from.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolSettings {
+    /// The server, database and user.
+    pub(crate) config: Config,
+    /// This worker's share of `connections_total`.
+    pub(crate) max_size: u32,
+    /// How long a request may wait for a checkout.
+    pub(crate) wait: Duration,
+    /// How statements are sent.
+    pub(crate) statements: Statements,
+}
+
+/// Makes the pool; no connection is opened before its first use.
+pub(super) fn build(
+    settings: &PoolSettings,
+    reach: &Arc<Reach>,
+) -> Result<(Pool, NewestTask), deadpool_postgres::BuildError> {
+    let connector = Connector::new(settings.statements, Arc::clone(reach));
+    let newest = connector.newest();
+    // Fast: a connection is known to be closed without asking the server.
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
+    let timeouts =
+        Timeouts { wait: Some(settings.wait), create: Some(CREATE_TIMEOUT), recycle: Some(CREATE_TIMEOUT) };
+    let sizes = PoolConfig { max_size: settings.max_size as usize, timeouts, ..PoolConfig::default() };
+    let pool = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1).build()?;
+    Ok((pool, newest))
+}
+
+/// Why the pool gave no connection, in one line.
+pub(super) fn describe_failure(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => describe(error),
+        PoolError::Timeout(_) => "it did not answer in time".into(),
+        other => other.to_string(),
+    }
+}

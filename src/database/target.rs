@@ -1,0 +1,169 @@
+//! From settings to the driver's configuration.
+//!
+//! **Invariant:** what the URL says is never overruled; variables only fill what it leaves open.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+use crate::config::SettingsError;
+use crate::config::database::Target;
+
+/// How long one attempt to reach one host may take, where the URL does not say.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where libpq looks for a server when nobody names one, and where Debian's has its socket.
+const USUAL_SOCKET_DIRECTORY: &str = "/var/run/postgresql";
+
+/// Builds the driver's configuration; `None` stands for the private PostgreSQL.
+pub fn configuration(target: &Target) -> Result<Option<Config>, SettingsError> {
+    let Target::Given { url, variables } = target else { return Ok(None) };
+    let url = url.as_deref().unwrap_or_default();
+    let refuse = |why: &dyn std::fmt::Display| {
+        SettingsError::new(format!(
+            "the database's address cannot be used: {why}. It looks like postgres://user:password@host:5432/database"
+        ))
+    };
+    let mut config = Config::from_str(url).map_err(|error| refuse(&super::error::describe(&error)))?;
+    let filled = variables.pairs().filter(|(key, _)| is_open(&config, url, key));
+    let extra = filled.map(|(key, value)| format!("{key}='{}'", quote(value))).collect::<Vec<_>>().join(" ");
+    let extra = Config::from_str(&extra).map_err(|error| refuse(&super::error::describe(&error)))?;
+    fill(&mut config, &extra, url);
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(refuse(&"sslmode=require is asked for, but this build speaks to PostgreSQL without TLS"));
+    }
+    Ok(Some(finish(config)))
+}
+
+/// Sets what every connection of ours has, whoever named the server.
+pub fn finish(mut config: Config) -> Config {
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        if Path::new(USUAL_SOCKET_DIRECTORY).is_dir() {
+            config.host(USUAL_SOCKET_DIRECTORY);
+        } else {
+            config.host("localhost");
+        }
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("plimsoll");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    config
+}
+
+/// The server's address for people: hosts, ports and database, never a password.
+pub fn describe(config: &Config) -> String {
+    let ports = config.get_ports();
+    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
+        Host::Tcp(name) => format!("{name}:{}", port(index)),
+        Host::Unix(directory) => format!("{}/.s.PGSQL.{}", directory.display(), port(index)),
+    });
+    let hosts = hosts.collect::<Vec<_>>().join(",");
+    match config.get_dbname().or_else(|| config.get_user()) {
+        Some(database) => format!("{hosts} ({database})"),
+        None => hosts,
+    }
+}
+
+fn is_open(config: &Config, url: &str, key: &str) -> bool {
+    match key {
+        "host" => config.get_hosts().is_empty() && config.get_hostaddrs().is_empty(),
+        "port" => config.get_ports().is_empty(),
+        "user" => config.get_user().is_none(),
+        "password" => config.get_password().is_none(),
+        "dbname" => config.get_dbname().is_none(),
+        _ => !url.contains("sslmode="),
+    }
+}
+
+fn fill(config: &mut Config, extra: &Config, url: &str) {
+    for host in extra.get_hosts() {
+        match host {
+            Host::Tcp(name) => config.host(name),
+            Host::Unix(directory) => config.host_path(directory),
+        };
+    }
+    for port in extra.get_ports() {
+        config.port(*port);
+    }
+    if let Some(user) = extra.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = extra.get_password() {
+        config.password(password);
+    }
+    if let Some(dbname) = extra.get_dbname() {
+        config.dbname(dbname);
+    }
+    if !url.contains("sslmode=") {
+        config.ssl_mode(extra.get_ssl_mode());
+    }
+}
+
+/// Escapes a value for the driver's key='value' form.
+fn quote(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\'', "\\'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::database::resolve_target;
+
+    fn variables(pairs: &[(&str, &str)]) -> crate::config::database::PgVariables {
+        let value = |wanted: &str| pairs.iter().find(|(key, _)| *key == wanted).map(|(_, v)| (*v).to_owned());
+        crate::config::database::PgVariables {
+            host: value("host"),
+            port: value("port"),
+            user: value("user"),
+            password: value("password"),
+            dbname: value("dbname"),
+            sslmode: value("sslmode"),
+            service: None,
+        }
+    }
+
+    fn build(url: Option<&str>, pairs: &[(&str, &str)]) -> Result<Config, SettingsError> {
+        configuration(&resolve_target(url, variables(pairs))).map(Option::unwrap)
+    }
+
+    #[test]
+    fn the_url_wins_and_variables_fill_its_gaps() {
+        let pairs =
+            [("host", "other"), ("port", "1"), ("user", "other"), ("password", "it's"), ("dbname", "other")];
+        let config = build(Some("postgres://me@db1:6432/rows"), &pairs).unwrap();
+        assert_eq!(describe(&config), "db1:6432 (rows)");
+        assert_eq!(config.get_user(), Some("me"));
+        assert_eq!(config.get_password(), Some(&b"it's"[..]), "the URL names no password");
+    }
+
+    #[test]
+    fn variables_alone_are_enough_and_take_lists_and_socket_directories() {
+        let config = build(None, &[("host", "a,b"), ("port", "1,2"), ("dbname", "x")]).unwrap();
+        assert_eq!(describe(&config), "a:1,b:2 (x)");
+        let config = build(None, &[("host", "/run/pg"), ("dbname", "x")]).unwrap();
+        assert_eq!(describe(&config), "/run/pg/.s.PGSQL.5432 (x)");
+    }
+
+    #[test]
+    fn tls_that_we_cannot_speak_is_refused_and_not_silently_left_out() {
+        assert!(build(Some("postgres://db/x?sslmode=require"), &[]).unwrap_err().to_string().contains("TLS"));
+        assert!(build(None, &[("host", "db"), ("sslmode", "require")]).is_err());
+        assert!(
+            build(Some("postgres://db/x?sslmode=disable"), &[("sslmode", "require")]).is_ok(),
+            "the URL wins"
+        );
+    }
+
+    #[test]
+    fn a_broken_url_is_refused_with_the_shape_of_a_good_one() {
+        let why = build(Some("postgres://db:port/x"), &[]).unwrap_err().to_string();
+        assert!(why.contains("postgres://user:password@host"), "{why}");
+    }
+}

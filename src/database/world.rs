@@ -1,0 +1,87 @@
+//! Rows of `world`: read one by one, and written.
+//!
+//! **Invariant:** N rows are N queries of one row each, each with its own Sync, in flight together.
+
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use serde::Serialize;
+use tokio_postgres::{Client, Row};
+
+use super::error::Error;
+use super::statements::Statements;
+
+/// Rows of the table, and the highest id and number in it.
+pub const ROWS: i32 = 10_000;
+
+/// A row of `world` as the contract wants it on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct World {
+    /// 1 to 10 000.
+    pub id: i32,
+    /// 1 to 10 000.
+    #[serde(rename = "randomNumber")]
+    pub random_number: i32,
+}
+
+/// A random id or number, 1 to 10 000 with both ends.
+pub(super) fn random_number(random: &mut SmallRng) -> i32 {
+    random.random_range(1..=ROWS)
+}
+
+/// `count` distinct random ids in ascending order; `count` must be well below [`ROWS`].
+pub(super) fn distinct_ids(random: &mut SmallRng, count: usize) -> Vec<i32> {
+    let mut ids: Vec<i32> = Vec::with_capacity(count);
+    while ids.len() < count {
+        ids.extend((ids.len()..count).map(|_| random_number(random)));
+        ids.sort_unstable();
+        ids.dedup();
+    }
+    ids
+}
+
+/// One row by its id.
+pub(super) async fn read_one(client: &Client, statements: &Statements, id: i32) -> Result<World, Error> {
+    match statements.world_by_id(client, id).await? {
+        Some(row) => world(&row),
+        None => Err(Error::MissingRow),
+    }
+}
+
+/// The rows with these ids, in their order.
+pub(super) async fn read_many(
+    client: &Client,
+    statements: &Statements,
+    ids: &[i32],
+) -> Result<Vec<World>, Error> {
+    futures_util::future::try_join_all(ids.iter().map(|id| read_one(client, statements, *id))).await
+}
+
+fn world(row: &Row) -> Result<World, Error> {
+    Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn both_ends_of_the_range_are_drawn() {
+        let mut random = SmallRng::seed_from_u64(1);
+        let drawn: std::collections::BTreeSet<i32> =
+            (0..200_000).map(|_| random_number(&mut random)).collect();
+        assert_eq!(drawn.first(), Some(&1));
+        assert_eq!(drawn.last(), Some(&ROWS));
+        assert_eq!(drawn.len(), 10_000);
+    }
+
+    #[test]
+    fn ids_to_update_are_distinct_and_ascending() {
+        let mut random = SmallRng::seed_from_u64(2);
+        for count in [1, 2, 20, 500] {
+            let ids = distinct_ids(&mut random, count);
+            assert_eq!(ids.len(), count);
+            assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+        }
+    }
+}

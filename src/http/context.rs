@@ -1,0 +1,49 @@
+//! What the handlers of one worker share.
+//!
+//! **Invariant:** it belongs to one thread. Cells suffice, and no handler ever waits for another worker.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, SystemTime};
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use super::date::DateClock;
+use crate::database::Database;
+
+/// One worker's database, clock and buffers.
+pub(crate) struct Context {
+    /// Where the rows come from.
+    pub(crate) database: Database,
+    /// The `Date` of every answer.
+    pub(crate) date: DateClock,
+    /// All waits of one request together.
+    pub(crate) request_deadline: Duration,
+    /// Bodies are written here and split off, so that the memory of answers long sent is used again.
+    pub(super) buffer: RefCell<BytesMut>,
+    /// When a failure was logged last; see [`Context::may_log`].
+    logged: Cell<Option<Instant>>,
+}
+
+impl Context {
+    /// A worker's context, before its first request.
+    pub(crate) fn new(database: Database, request_deadline: Duration) -> Self {
+        Self {
+            database,
+            date: DateClock::new(SystemTime::now()),
+            request_deadline,
+            buffer: RefCell::default(),
+            logged: Cell::new(None),
+        }
+    }
+
+    /// Whether a failed request may be logged now: one line a second for each worker tells the story, more hide it.
+    pub(super) fn may_log(&self) -> bool {
+        let now = Instant::now();
+        let quiet = self.logged.get().is_none_or(|at| now.duration_since(at) >= Duration::from_secs(1));
+        if quiet {
+            self.logged.set(Some(now));
+        }
+        quiet
+    }
+}

@@ -1,0 +1,50 @@
+//! From a failure to a status: the only place that decides it.
+//!
+//! **Invariant:** what failed because of the database answers 503 with `Retry-After`, and the connection stays usable.
+
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER};
+
+use super::context::Context;
+use super::response::{self, Answer};
+use crate::database;
+
+/// Why a handler has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The database did not answer, or not with rows.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The answer could not be written; a fault of ours.
+    #[error("the answer could not be rendered: {0}")]
+    Rendering(Box<dyn std::error::Error>),
+}
+
+impl Error {
+    /// The answer that stands for this failure; logs it where nothing else has.
+    pub(super) fn into_answer(self, context: &Context) -> Answer {
+        match self {
+            Self::Database(error) => {
+                // Losing the database and meeting it again is logged where it is noticed, once for each change.
+                let told = matches!(
+                    error,
+                    database::Error::Unreached | database::Error::Lost | database::Error::Deadline
+                );
+                if !told && context.may_log() {
+                    tracing::warn!("{error}; answered 503");
+                }
+                let mut answer =
+                    response::text(StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n");
+                // The backoff between attempts is well below a second.
+                answer.response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                answer
+            }
+            Self::Rendering(_) => {
+                if context.may_log() {
+                    tracing::error!("{self}; answered 500");
+                }
+                response::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be rendered\n")
+            }
+        }
+    }
+}

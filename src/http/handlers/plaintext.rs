@@ -1,0 +1,11 @@
+//! `GET /plaintext`.
+//!
+//! **Invariant:** the body is written for each request; nothing holds headers and body together.
+
+use super::super::context::Context;
+use super::super::response::{self, HandlerResult};
+
+/// Answers with a greeting in plain text.
+pub(crate) fn plaintext(context: &Context) -> HandlerResult {
+    response::plain(context, "Hello, World!")
+}

@@ -1,0 +1,21 @@
+//! One request in, one response out.
+//!
+//! [`router`] refuses what is not well framed ([`framing`]), finds the route, and calls its handler ([`handlers`], one file
+//! a route); [`response`] makes the answer, [`error`] decides the status of a failure. [`Context`] is what a worker's
+//! handlers share.
+//!
+//! **Invariant:** nothing here touches a socket, and nothing here is shared between workers.
+
+mod context;
+mod count;
+mod date;
+pub mod error;
+mod framing;
+mod handlers;
+mod response;
+mod router;
+
+pub(crate) use context::Context;
+pub(crate) use date::DateClock;
+pub(crate) use response::{Body, SERVER_NAME};
+pub(crate) use router::respond;

@@ -1,0 +1,197 @@
+//! The stream that hyper reads and writes: it hands on whole request heads only, and sees to a decent end.
+//!
+//! hyper takes what it gets: it accepts bare line feeds, and while any byte of a next request is in its buffer it behaves
+//! differently. So bytes are read into the worker's scratch memory, scanned, and handed on head by head. What is refused is
+//! answered here, after all answers before it, when hyper has come to the end of what it was given.
+//!
+//! **Invariant:** a socket with unread bytes is not closed at once on a client that we answered last: that would reset the
+//! connection and could destroy the answer on its way (RFC 9112, section 9.6).
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::super::stop::Phase;
+use super::super::worker::Worker;
+use super::scan::Scanner;
+use super::state::ConnectionState;
+
+/// Bytes that are read and thrown away while we wait for the client to notice the end.
+const MOST_LINGERED: usize = 16 * 1024 * 1024;
+
+/// A connection's stream as hyper sees it.
+pub(super) struct Guard {
+    stream: TcpStream,
+    worker: Rc<Worker>,
+    state: Rc<ConnectionState>,
+    scanner: Scanner,
+    /// Bytes that were read and not handed on: whole heads that found no room, then the beginning of the next. Empty and
+    /// without memory when requests come whole, as they nearly always do.
+    held: Vec<u8>,
+    /// How many of the held bytes belong to whole heads.
+    whole: usize,
+    farewell: Farewell,
+}
+
+/// How far the end of the connection has come.
+enum Farewell {
+    NotYet,
+    Refusing { response: Vec<u8>, sent: usize },
+    Lingering { thrown_away: usize },
+    Done,
+}
+
+impl Guard {
+    pub(super) fn new(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) -> Self {
+        let (scanner, held) = (Scanner::default(), Vec::new());
+        Self { stream, worker, state, scanner, held, whole: 0, farewell: Farewell::NotYet }
+    }
+
+    /// Reads once and scans; what is whole goes to `out` as far as it fits. Gives the number of bytes read.
+    fn fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
+        let worker = Rc::clone(&self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        let size = out.remaining().min(scratch.len());
+        let read = match read(&mut self.stream, cx, &mut scratch[..size])? {
+            Poll::Ready(read) => read,
+            // The grace of a drain is over: look past the runtime, which may not have heard yet of a request that is here.
+            Poll::Pending if worker.phase.get() == Phase::Closing => {
+                match read_now(&self.stream, &mut scratch[..size])? {
+                    Some(read) => read,
+                    None => return Poll::Pending,
+                }
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        let bytes = &scratch[..read];
+        let scanned = self.scanner.feed(bytes);
+        let (whole, rest) = bytes.split_at(scanned.whole);
+        if let Some(refusal) = scanned.refusal {
+            self.state.refuse(refusal);
+        }
+        self.state.note_read(
+            Instant::now(),
+            scanned.heads,
+            self.scanner.is_within_head() && !self.state.is_deaf(),
+        );
+        if self.held.is_empty() {
+            out.put_slice(whole);
+        } else {
+            self.whole = if whole.is_empty() { 0 } else { self.held.len() + whole.len() };
+            self.held.extend_from_slice(whole);
+        }
+        if !self.state.is_deaf() {
+            self.held.extend_from_slice(rest);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Hands on whole heads that were held back.
+    fn deliver_held(&mut self, out: &mut ReadBufCursor<'_>) {
+        let fits = self.whole.min(out.remaining());
+        out.put_slice(&self.held[..fits]);
+        self.held.drain(..fits);
+        self.whole -= fits;
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+    }
+
+    /// Says the last word, if there is one, and waits for the client to hear it.
+    fn say_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.farewell {
+                Farewell::NotYet => {
+                    let refusal =
+                        self.state.refusal().map(|refusal| refusal.render(&self.worker.context.date.value()));
+                    self.farewell = Farewell::Refusing { response: refusal.unwrap_or_default(), sent: 0 };
+                }
+                Farewell::Refusing { response, sent } => {
+                    while *sent < response.len() {
+                        *sent += ready!(Pin::new(&mut self.stream).poll_write(cx, &response[*sent..]))?;
+                    }
+                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                    self.farewell = if self.state.ends_by_us() {
+                        self.state.linger(Instant::now());
+                        Farewell::Lingering { thrown_away: 0 }
+                    } else {
+                        Farewell::Done
+                    };
+                }
+                Farewell::Lingering { thrown_away } => {
+                    let mut scratch = self.worker.scratch.borrow_mut();
+                    let read = ready!(read(&mut self.stream, cx, &mut scratch)?);
+                    *thrown_away += read;
+                    if read == 0 || *thrown_away > MOST_LINGERED {
+                        self.farewell = Farewell::Done;
+                    }
+                }
+                Farewell::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl hyper::rt::Read for Guard {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut out: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let guard = self.get_mut();
+        loop {
+            if guard.whole > 0 {
+                guard.deliver_held(&mut out);
+                return Poll::Ready(Ok(()));
+            }
+            // To hyper a refusal looks like the client's end: it answers what it has, and then ends.
+            if guard.state.is_deaf() {
+                return Poll::Ready(Ok(()));
+            }
+            let room = out.remaining();
+            let read = ready!(guard.fill(cx, &mut out))?;
+            if read == 0 || out.remaining() < room {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl hyper::rt::Write for Guard {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket keeps nothing back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().say_farewell(cx)
+    }
+}
+
+fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
+    let mut buffer = ReadBuf::new(into);
+    match Pin::new(stream).poll_read(cx, &mut buffer) {
+        Poll::Ready(Ok(())) => Ok(Poll::Ready(buffer.filled().len())),
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Pending => Ok(Poll::Pending),
+    }
+}
+
+/// Asks the kernel itself; nothing if nothing is there.
+fn read_now(stream: &TcpStream, into: &mut [u8]) -> io::Result<Option<usize>> {
+    match rustix::net::recv(stream, into, rustix::net::RecvFlags::DONTWAIT) {
+        Ok((read, _)) => Ok(Some(read)),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,125 @@
+//! Step 4 of 7, connection: one client's stream, from its first byte to its last.
+//!
+//! hyper speaks HTTP/1 over a [`guard`], which hands it whole request heads only ([`scan`]) and says the last word
+//! ([`refusal`]). The task here keeps time with one timer, by the [`state`] that all parts share.
+//!
+//! **Invariant:** in a drain no request that was sent on an open connection goes unanswered: the last whole request in line is
+//! answered with `Connection: close`, and an idle connection is closed only after the grace, and after one more look.
+//!
+//! Before: [`super::worker`]. After: [`crate::http`]'s router.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::stop::Phase;
+use super::worker::Worker;
+use crate::http::{self, Body};
+
+mod guard;
+mod refusal;
+mod scan;
+mod state;
+
+pub(super) use state::ConnectionState;
+use state::Overdue;
+
+/// The most header fields of a request; hyper answers 431 to more.
+const MOST_HEADERS: usize = 100;
+/// What hyper may hold of one connection, in bytes: more than a head, so that the guard's limits are the ones that count.
+const MOST_BUFFERED: usize = 4 * scan::LONGEST_HEAD;
+
+/// Serves one connection to its end.
+pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) {
+    let service = {
+        let (worker, state) = (Rc::clone(&worker), Rc::clone(&state));
+        service_fn(move |request| answer(request, Rc::clone(&worker), Rc::clone(&state)))
+    };
+    let guard = guard::Guard::new(stream, Rc::clone(&worker), Rc::clone(&state));
+    let http = http1::Builder::new()
+        // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
+        .auto_date_header(false)
+        .half_close(true)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(MOST_BUFFERED)
+        .serve_connection(guard, service);
+    let mut http = pin!(http);
+    let mut timer = pin!(tokio::time::sleep(worker.limits.idle_timeout));
+    std::future::poll_fn(|cx| {
+        state.set_waker(cx.waker());
+        loop {
+            // What went wrong on one connection is that client's affair, and hyper has answered it.
+            if http.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if worker.phase.get() == Phase::Closing && state.is_idle() {
+                return Poll::Ready(());
+            }
+            match keep_time(cx, timer.as_mut(), &worker, &state) {
+                Watch::Wait => return Poll::Pending,
+                Watch::Again => {}
+                Watch::Close => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+/// What the clock asks of the connection's task.
+enum Watch {
+    Wait,
+    Again,
+    Close,
+}
+
+fn keep_time(
+    cx: &mut Context<'_>,
+    mut timer: Pin<&mut Sleep>,
+    worker: &Worker,
+    state: &ConnectionState,
+) -> Watch {
+    // A head that has begun or a farewell may be due before the timer is; it is moved for them, and for nothing else.
+    if let Some(at) = state.pressing_deadline(&worker.limits)
+        && at < timer.deadline()
+    {
+        timer.as_mut().reset(at);
+    }
+    while timer.as_mut().poll(cx).is_ready() {
+        match state.overdue(Instant::now(), &worker.limits) {
+            Overdue::Not(at) => timer.as_mut().reset(at),
+            Overdue::Close => return Watch::Close,
+            Overdue::Head => {
+                state.refuse(refusal::Refusal::TooSlow);
+                return Watch::Again;
+            }
+        }
+    }
+    Watch::Wait
+}
+
+/// Answers one request and decides whether the connection goes on.
+async fn answer(
+    request: Request<Incoming>,
+    worker: Rc<Worker>,
+    state: Rc<ConnectionState>,
+) -> Result<Response<Body>, Infallible> {
+    let arrived = state.begin();
+    let mut answer = http::respond(&request, &worker.context, arrived).await;
+    let draining = worker.phase.get() != Phase::Serving;
+    let close = answer.close || (draining && state.is_last_in_line());
+    if close {
+        answer.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    state.answer(close);
+    Ok(answer.response)
+}

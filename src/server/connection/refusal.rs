@@ -1,0 +1,67 @@
+//! Refusals that are made before hyper sees a request.
+//!
+//! **Invariant:** a refusal is the last thing said on its connection.
+
+use hyper::header::HeaderValue;
+
+use crate::http::SERVER_NAME;
+
+/// Why a request is refused unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A line ended without a carriage return (RFC 9112, section 2.2: a way to smuggle requests past proxies).
+    BareLineFeed,
+    /// The request line is longer than we read.
+    TargetTooLong,
+    /// The head is longer than we read.
+    HeadTooLarge,
+    /// The head was not whole in time.
+    TooSlow,
+}
+
+impl Refusal {
+    fn status(self) -> &'static str {
+        match self {
+            Self::BareLineFeed => "400 Bad Request",
+            Self::TargetTooLong => "414 URI Too Long",
+            Self::HeadTooLarge => "431 Request Header Fields Too Large",
+            Self::TooSlow => "408 Request Timeout",
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::BareLineFeed => "a line of the request head ends without a carriage return\n",
+            Self::TargetTooLong => "the request target is too long\n",
+            Self::HeadTooLarge => "the request head is too large\n",
+            Self::TooSlow => "the request head did not come in time\n",
+        }
+    }
+
+    /// The whole response.
+    pub(super) fn render(self, date: &HeaderValue) -> Vec<u8> {
+        let (status, reason) = (self.status(), self.reason());
+        let date = String::from_utf8_lossy(date.as_bytes());
+        format!(
+            "HTTP/1.1 {status}\r\nserver: {SERVER_NAME}\r\ndate: {date}\r\ncontent-type: text/plain\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{reason}",
+            reason.len()
+        )
+        .into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_a_whole_response() {
+        let text = String::from_utf8(Refusal::TooSlow.render(&HeaderValue::from_static("now"))).unwrap();
+        assert!(text.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{text}");
+        assert!(
+            text.contains("\r\ncontent-length: 38\r\nconnection: close\r\n\r\nthe request head"),
+            "{text}"
+        );
+    }
+}

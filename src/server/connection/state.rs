@@ -1,0 +1,217 @@
+//! What is known of one connection, shared by its parts: the guard that reads, the service that answers, the task that keeps
+//! time.
+//!
+//! **Invariant:** which deadline holds follows from the state alone, so that one timer for each connection serves them all.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::refusal::Refusal;
+use crate::config::LimitsArgs;
+
+/// How long a client may take to notice that it was refused, before the socket is closed over unread bytes.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One connection's state.
+#[derive(Debug)]
+pub(in crate::server) struct ConnectionState {
+    /// When bytes last came.
+    last_read: Cell<Instant>,
+    /// Whether no request has begun since then.
+    fresh: Cell<bool>,
+    /// When the head that is not whole yet began.
+    partial_since: Cell<Option<Instant>>,
+    /// When we began to wait for the client to notice the end.
+    lingering_since: Cell<Option<Instant>>,
+    /// Requests handed to hyper.
+    delivered: Cell<u32>,
+    /// Requests whose handling began.
+    begun: Cell<u32>,
+    /// Requests that were answered.
+    answered: Cell<u32>,
+    refusal: Cell<Option<Refusal>>,
+    /// Whether an answer with `Connection: close` was given.
+    closing: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What a deadline that has passed asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Nothing yet; look again then.
+    Not(Instant),
+    /// The head is too slow: refuse it.
+    Head,
+    /// Close without a word.
+    Close,
+}
+
+impl ConnectionState {
+    pub(in crate::server) fn new(now: Instant) -> Self {
+        Self {
+            last_read: Cell::new(now),
+            fresh: Cell::new(false),
+            partial_since: Cell::new(None),
+            lingering_since: Cell::new(None),
+            delivered: Cell::new(0),
+            begun: Cell::new(0),
+            answered: Cell::new(0),
+            refusal: Cell::new(None),
+            closing: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// Wakes the connection's task, to look at the worker's phase.
+    pub(in crate::server) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether a request is being answered.
+    pub(in crate::server) fn is_busy(&self) -> bool {
+        self.answered.get() != self.delivered.get()
+    }
+
+    pub(super) fn set_waker(&self, waker: &Waker) {
+        let mut slot = self.waker.borrow_mut();
+        if slot.as_ref().is_none_or(|old| !old.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    /// Bytes came: `heads` whole heads, and after them the beginning of another or not.
+    pub(super) fn note_read(&self, now: Instant, heads: u32, within_head: bool) {
+        self.last_read.set(now);
+        self.fresh.set(true);
+        self.delivered.set(self.delivered.get().wrapping_add(heads));
+        if !within_head {
+            self.partial_since.set(None);
+        } else if heads > 0 || self.partial_since.get().is_none() {
+            self.partial_since.set(Some(now));
+        }
+    }
+
+    /// The handling of a request begins; gives the moment from which its waits count. For the first one after a read that is
+    /// the read, which saves a look at the clock; those in line behind it begin when it is their turn.
+    pub(super) fn begin(&self) -> Instant {
+        self.begun.set(self.begun.get().wrapping_add(1));
+        if self.fresh.replace(false) { self.last_read.get() } else { Instant::now() }
+    }
+
+    /// A request was answered.
+    pub(super) fn answer(&self, close: bool) {
+        self.answered.set(self.answered.get().wrapping_add(1));
+        if close {
+            self.closing.set(true);
+        }
+    }
+
+    /// Whether no whole request waits behind the one in hand.
+    pub(super) fn is_last_in_line(&self) -> bool {
+        self.begun.get() == self.delivered.get()
+    }
+
+    /// Whether our side ends the connection, so that the client may still be sending. A request that was handed to hyper and
+    /// not answered by us was refused by hyper.
+    pub(super) fn ends_by_us(&self) -> bool {
+        self.closing.get() || self.refusal.get().is_some() || self.is_busy()
+    }
+
+    /// The refusal to send, unless an answer already said that the connection ends.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        if self.closing.get() { None } else { self.refusal.get() }
+    }
+
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.refusal.set(Some(refusal));
+    }
+
+    /// Whether no more requests are read.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.refusal.get().is_some()
+    }
+
+    pub(super) fn linger(&self, now: Instant) {
+        self.lingering_since.set(Some(now));
+    }
+
+    /// Whether nothing is under way: no request, no part of one, no farewell.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_busy() && self.partial_since.get().is_none() && self.lingering_since.get().is_none()
+    }
+
+    /// The deadline of what has begun and must end: our farewell, or a head that is not whole yet. Sooner than an idle
+    /// connection's.
+    pub(super) fn pressing_deadline(&self, limits: &LimitsArgs) -> Option<Instant> {
+        match self.lingering_since.get() {
+            Some(since) => Some(since + LINGER),
+            None => self.partial_since.get().map(|since| since + limits.header_timeout),
+        }
+    }
+
+    /// What the clock asks for at `now`.
+    pub(super) fn overdue(&self, now: Instant, limits: &LimitsArgs) -> Overdue {
+        let due = |at: Instant, then: Overdue| if at <= now { then } else { Overdue::Not(at) };
+        let lingering = self.lingering_since.get().is_some();
+        match self.pressing_deadline(limits) {
+            Some(at) if lingering => due(at, Overdue::Close),
+            // A request's own deadline holds; once it is answered, a whole idle time is given again.
+            _ if self.is_busy() => Overdue::Not(now + limits.idle_timeout),
+            Some(at) => due(at, Overdue::Head),
+            None => due(self.last_read.get() + limits.idle_timeout, Overdue::Close),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> LimitsArgs {
+        LimitsArgs {
+            request_deadline: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(75),
+            header_timeout: Duration::from_secs(10),
+            drain_grace: Duration::from_secs(1),
+            drain_deadline: Duration::from_secs(2),
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_deadline() {
+        let (start, limits) = (Instant::now(), limits());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let state = ConnectionState::new(start);
+        assert_eq!(state.overdue(start, &limits), Overdue::Not(after(75)), "new and silent");
+        assert_eq!(state.overdue(after(75), &limits), Overdue::Close);
+        state.note_read(after(5), 0, true);
+        assert_eq!(state.overdue(after(6), &limits), Overdue::Not(after(15)), "a head has begun");
+        state.note_read(after(8), 0, true);
+        assert_eq!(state.overdue(after(15), &limits), Overdue::Head, "dripping bytes do not buy time");
+        state.note_read(after(15), 1, false);
+        assert_eq!(
+            state.overdue(after(200), &limits),
+            Overdue::Not(after(275)),
+            "a request is being answered"
+        );
+        state.answer(false);
+        assert_eq!(state.overdue(after(16), &limits), Overdue::Not(after(90)), "idle again");
+        state.linger(after(20));
+        assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
+    }
+
+    #[test]
+    fn a_refusal_is_not_sent_after_a_closing_answer() {
+        let state = ConnectionState::new(Instant::now());
+        state.refuse(Refusal::BareLineFeed);
+        assert_eq!(state.refusal(), Some(Refusal::BareLineFeed));
+        state.answer(true);
+        assert_eq!(state.refusal(), None);
+        assert!(state.is_deaf() && state.ends_by_us());
+    }
+}

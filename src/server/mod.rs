@@ -1,0 +1,95 @@
+//! Sockets, threads and connections: the way of a request up to the router and of its answer back.
+//!
+//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own and a thread to run on ([`worker`]); the worker
+//! accepts ([`accept`]) and runs each connection as a task ([`connection`]) until it is told to stop ([`stop`]).
+//!
+//! **Invariant:** nothing crosses threads on the way of a request: it is accepted, answered and closed on one worker.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::config::LimitsArgs;
+use crate::config::database::Dispatch;
+use crate::database::{PoolSettings, Reach};
+
+mod accept;
+mod connection;
+pub mod socket;
+mod stop;
+mod worker;
+
+pub use socket::Listeners;
+pub use stop::Stop;
+
+/// What a server is made from, besides its listeners.
+pub(crate) struct Settings {
+    /// Time limits.
+    pub(crate) limits: LimitsArgs,
+    /// How requests share database connections.
+    pub(crate) dispatch: Dispatch,
+    /// The pool of each worker, in order; their number is the number of workers.
+    pub(crate) pools: Vec<PoolSettings>,
+    /// Where workers say whether the database is reached.
+    pub(crate) reach: Arc<Reach>,
+}
+
+/// How a worker ended, by its index.
+#[derive(Debug)]
+pub(crate) struct WorkerEnd {
+    /// Which worker.
+    pub(crate) worker: usize,
+    /// What stopped it, where it was not asked to stop.
+    pub(crate) failure: Option<String>,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    threads: Vec<JoinHandle<()>>,
+    stop: watch::Sender<Stop>,
+    ends: mpsc::UnboundedReceiver<WorkerEnd>,
+}
+
+impl Server {
+    /// Starts a thread for each worker; from here on connections are accepted.
+    pub(crate) fn start(listeners: Listeners, settings: Settings) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(Stop::Run);
+        let (end, ends) = mpsc::unbounded_channel();
+        let mut threads = Vec::with_capacity(settings.pools.len());
+        for (index, (listeners, pool)) in listeners.into_shares().zip(settings.pools).enumerate() {
+            let share = worker::Share {
+                listeners,
+                pool,
+                limits: settings.limits.clone(),
+                dispatch: settings.dispatch,
+                reach: Arc::clone(&settings.reach),
+                stop: stopped.clone(),
+            };
+            // Sent by drop too, so that a worker that panics is not silent.
+            let mut report = worker::Report::new(index, end.clone());
+            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+            threads.push(thread.spawn(move || report.ended_with(worker::run(share)))?);
+        }
+        Ok(Self { threads, stop, ends })
+    }
+
+    /// Tells all workers to stop, gently or at once.
+    pub(crate) fn stop(&self, stop: Stop) {
+        self.stop.send_replace(stop);
+    }
+
+    /// Waits for the next worker to end; `None` when all have.
+    pub(crate) async fn next_end(&mut self) -> Option<WorkerEnd> {
+        if self.threads.is_empty() { None } else { self.ends.recv().await }
+    }
+
+    /// Waits for all workers' threads.
+    pub(crate) fn join(self) {
+        for thread in self.threads {
+            // A panic was reported as the worker's end already.
+            let _ = thread.join();
+        }
+    }
+}

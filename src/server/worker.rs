@@ -1,0 +1,202 @@
+//! Step 3 of 7, worker: one thread, one event loop, one share of the database connections.
+//!
+//! **Invariant:** a worker ends when it was told to stop, and its end is always reported: after a drain, at once, or because
+//! it panicked.
+//!
+//! Before: [`super::accept`]. After: [`super::connection`].
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use slab::Slab;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use super::WorkerEnd;
+use super::accept;
+use super::connection::{self, ConnectionState};
+use super::stop::{Phase, Stop};
+use crate::config::LimitsArgs;
+use crate::config::database::Dispatch;
+use crate::database::{Database, PoolSettings, Reach};
+use crate::http::{Context, DateClock};
+
+/// What connections read into before the bytes are checked and handed on; one for all, since a read is done within a turn.
+const SCRATCH: usize = 64 * 1024;
+
+/// What one worker is started with.
+pub(super) struct Share {
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) pool: PoolSettings,
+    pub(super) limits: LimitsArgs,
+    pub(super) dispatch: Dispatch,
+    pub(super) reach: Arc<Reach>,
+    pub(super) stop: watch::Receiver<Stop>,
+}
+
+/// What the connections of one worker share.
+pub(super) struct Worker {
+    pub(super) context: Context,
+    pub(super) limits: LimitsArgs,
+    pub(super) phase: Cell<Phase>,
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    connections: RefCell<Slab<Rc<ConnectionState>>>,
+    /// Accept loops that still run.
+    accepting: Cell<usize>,
+    /// Wakes a drain that waits for the last connection and the last accept loop.
+    emptied: Notify,
+}
+
+/// Tells the server of a worker's end, also when the worker panics.
+pub(super) struct Report {
+    worker: usize,
+    to: mpsc::UnboundedSender<WorkerEnd>,
+    told: bool,
+}
+
+impl Report {
+    pub(super) fn new(worker: usize, to: mpsc::UnboundedSender<WorkerEnd>) -> Self {
+        Self { worker, to, told: false }
+    }
+
+    pub(super) fn ended_with(&mut self, outcome: Result<(), String>) {
+        self.tell(outcome.err());
+    }
+
+    fn tell(&mut self, failure: Option<String>) {
+        self.told = true;
+        // Nobody listens only when the whole program is ending.
+        let _ = self.to.send(WorkerEnd { worker: self.worker, failure });
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell(Some("it panicked".into()));
+        }
+    }
+}
+
+/// Runs a worker to its end.
+pub(super) fn run(share: Share) -> Result<(), String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(|error| format!("its event loop cannot be made: {error}"))?;
+    runtime.block_on(async {
+        let mut stop = share.stop.clone();
+        let worker = start(share)?;
+        // The sender lives as long as the server; a closed channel means that the program is ending.
+        if stop.wait_for(|stop| *stop != Stop::Run).await.is_ok_and(|stop| *stop == Stop::Drain) {
+            tokio::select! {
+                () = worker.drain() => {}
+                _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+            }
+        }
+        let cut = worker.connections.borrow().iter().filter(|(_, connection)| connection.is_busy()).count();
+        if cut > 0 {
+            tracing::warn!("{cut} requests were cut off");
+        }
+        worker.context.database.close();
+        Ok(())
+    })
+}
+
+fn start(share: Share) -> Result<Rc<Worker>, String> {
+    let deadline = share.limits.request_deadline;
+    let database = Database::start(share.dispatch, share.pool, share.reach)?;
+    let worker = Rc::new(Worker {
+        context: Context::new(database, deadline),
+        limits: share.limits,
+        phase: Cell::new(Phase::Serving),
+        scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+        connections: RefCell::default(),
+        accepting: Cell::new(share.listeners.len()),
+        emptied: Notify::new(),
+    });
+    tokio::task::spawn_local(keep_date(Rc::clone(&worker)));
+    for listener in share.listeners {
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .map_err(|error| format!("its listener cannot be watched: {error}"))?;
+        let (accepting, stop) = (Rc::clone(&worker), share.stop.clone());
+        tokio::task::spawn_local(async move {
+            accept::accept(listener, Rc::clone(&accepting), stop).await;
+            accepting.accepting.set(accepting.accepting.get() - 1);
+            accepting.tell_if_empty();
+        });
+    }
+    Ok(worker)
+}
+
+/// Renders the `Date` header at the turn of each second.
+async fn keep_date(worker: Rc<Worker>) {
+    loop {
+        let now = SystemTime::now();
+        worker.context.date.set(now);
+        tokio::time::sleep(DateClock::until_next_second(now)).await;
+    }
+}
+
+impl Worker {
+    /// Starts a connection's task.
+    pub(super) fn serve(self: &Rc<Self>, stream: TcpStream) {
+        let state = Rc::new(ConnectionState::new(Instant::now()));
+        let key = self.connections.borrow_mut().insert(Rc::clone(&state));
+        let seat = Seat { worker: Rc::clone(self), key };
+        tokio::task::spawn_local(async move {
+            connection::run(stream, Rc::clone(&seat.worker), state).await;
+            drop(seat);
+        });
+    }
+
+    /// Ends all connections, giving each its due: see the interface's "Stop".
+    async fn drain(&self) {
+        let begin = Instant::now();
+        self.phase.set(Phase::Draining);
+        if tokio::time::timeout_at(begin + self.limits.drain_grace, self.until_empty()).await.is_ok() {
+            return;
+        }
+        self.phase.set(Phase::Closing);
+        for (_, connection) in self.connections.borrow().iter() {
+            connection.wake();
+        }
+        // What is not done at the deadline is counted by the caller.
+        let _ = tokio::time::timeout_at(begin + self.limits.drain_deadline, self.until_empty()).await;
+    }
+
+    async fn until_empty(&self) {
+        while !self.is_empty() {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// Whether nothing is connected and nothing more will be: the accept loops have taken what waited in the backlog.
+    fn is_empty(&self) -> bool {
+        self.accepting.get() == 0 && self.connections.borrow().is_empty()
+    }
+
+    fn tell_if_empty(&self) {
+        if self.is_empty() {
+            self.emptied.notify_one();
+        }
+    }
+}
+
+/// A connection's place among its worker's, given up however the task ends.
+struct Seat {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(self.key);
+        self.worker.tell_if_empty();
+    }
+}

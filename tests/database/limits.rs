@@ -1,0 +1,91 @@
+//! A PostgreSQL with too few connections for the plan.
+//!
+//! **Invariant:** the first contact decides between a refusal and serving; later shortages never end the service.
+
+use crate::harness::{
+    Cluster, PATIENCE, ServerSetup, Session, TestDatabase, TestServer, answers_at_once, get, request,
+    wait_until,
+};
+
+/// A cluster with this many connections, of which three are kept for superusers and one is the session returned.
+fn small_cluster(max_connections: u32) -> (Cluster, Session) {
+    let cluster = Cluster::start(max_connections);
+    let admin = cluster.administer("postgres");
+    admin.run("CREATE ROLE plimsoll LOGIN PASSWORD 'secret'");
+    admin.run("CREATE DATABASE rows OWNER plimsoll");
+    (cluster, admin)
+}
+
+#[test]
+fn too_few_connections_at_first_contact_end_with_78_and_both_numbers() {
+    let (cluster, _admin) = small_cluster(10);
+    let setup = || ServerSetup::with_url(&cluster.url("rows")).args(&["--pool-per-core", "100"]);
+    let finished = setup().run();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+    assert!(finished.stderr.contains(&format!(" {} ", 100 * cores)), "{}", finished.stderr);
+    assert!(finished.stderr.contains(" 6 "), "{}", finished.stderr);
+    assert!(finished.stderr.contains("max_connections"), "the way out: {}", finished.stderr);
+    // What the message proposes works.
+    let mut server = setup().args(&["--database-max-conn", "6"]).start();
+    assert_eq!(get(&server, "/json").status, 200);
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn a_limit_of_the_role_counts_like_one_of_the_server() {
+    let (cluster, admin) = small_cluster(50);
+    admin.run("ALTER ROLE plimsoll CONNECTION LIMIT 3");
+    let finished = ServerSetup::with_url(&cluster.url("rows")).args(&["--pool-per-core", "10"]).run();
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+}
+
+#[test]
+fn connections_that_run_out_later_leave_the_service_on_what_it_has() {
+    let database = TestDatabase::create();
+    let server = TestServer::on(&database);
+    assert_eq!(get(&server, "/db").status, 200);
+    let name = database.name();
+    let admin = Cluster::shared().administer("postgres");
+    let limit = database.admin().number(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    assert!(limit > 0);
+    admin.run(&format!("ALTER DATABASE {name} CONNECTION LIMIT {}", limit.max(1)));
+    let answers = answers_at_once(&server, &vec!["/queries?queries=20".to_owned(); 200]);
+    let good = answers.iter().filter(|response| response.status == 200).count();
+    assert!(answers.iter().all(|response| [200, 503].contains(&response.status)));
+    assert!(good > 0, "nothing was served on {limit} connections:\n{}", server.stderr());
+}
+
+#[test]
+fn a_pool_wait_over_its_limit_is_503_with_retry_after_and_the_connection_stays_usable() {
+    let database = TestDatabase::create();
+    let server = ServerSetup::with_database(&database)
+        .args(&["--dispatch", "exclusive", "--database-max-conn", "2", "--request-deadline", "700ms"])
+        .start();
+    assert_eq!(get(&server, "/db").status, 200);
+    database.admin().run("BEGIN; LOCK TABLE world IN ACCESS EXCLUSIVE MODE");
+    // These hold both database connections, one a worker, until their deadline; what comes behind them waits for one.
+    let mut holders: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for holder in &mut holders {
+        holder.send(request("GET", "/db"));
+    }
+    let mut waiting: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send(request("GET", "/db"));
+    }
+    for client in holders.iter_mut().chain(&mut waiting) {
+        let response = client.receive();
+        assert_eq!(response.status, 503, "{response:?}");
+        assert!(response.header("retry-after").is_some(), "{response:?}");
+    }
+    assert_eq!(get(&server, "/json").status, 200);
+    for client in &mut waiting {
+        assert_eq!(client.get("/plaintext").status, 200);
+    }
+    database.admin().run("ROLLBACK");
+    wait_until("the routes to answer again", PATIENCE, || {
+        waiting.iter_mut().all(|client| client.get("/db").status == 200).then_some(())
+    });
+}

@@ -1,0 +1,32 @@
+//! What the tests stand on: a PostgreSQL, a database for each test, the server as a child process, a client that
+//! sends bytes exactly as given, and a forwarder that breaks the way to the database.
+//!
+//! **Invariant:** nothing started here outlives the test process, however that ends, and nothing waits for a time:
+//! every wait is for a condition and has a limit.
+
+mod binaries;
+mod child;
+mod client;
+mod cluster;
+mod data_directory;
+mod database;
+mod forwarder;
+mod frontend;
+mod patience;
+mod ports;
+mod requests;
+mod response;
+mod server;
+
+pub(crate) use child::Finished;
+pub(crate) use client::Client;
+pub(crate) use cluster::Cluster;
+pub(crate) use data_directory::DataDirectory;
+pub(crate) use database::{Session, TestDatabase};
+pub(crate) use forwarder::Forwarder;
+pub(crate) use frontend::{Conversation, Message};
+pub(crate) use patience::{PATIENCE, wait_until};
+pub(crate) use ports::unused_port;
+pub(crate) use requests::{answers_at_once, get, request, request_with, worlds};
+pub(crate) use response::Response;
+pub(crate) use server::{ServerSetup, TestServer};
