@@ -10,6 +10,6 @@ pub(crate) mod serve;
 
 /// Says what went wrong and passes the exit code on.
 fn fail(exit: Exit, why: impl std::fmt::Display) -> Exit {
-    eprintln!("error: {why}");
+    crate::logging::say(format_args!("error: {why}"));
     exit
 }

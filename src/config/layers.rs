@@ -63,14 +63,14 @@ impl Refusal {
     pub fn report(self) -> Exit {
         match self {
             Self::Settings(error) => {
-                eprintln!("error: {error}");
+                crate::logging::say(format_args!("error: {error}"));
                 Exit::Settings
             }
             Self::Clap { error, origin } => {
                 // A closed standard output leaves nobody to tell.
                 let _ = error.print();
                 if let Some(origin) = origin {
-                    eprintln!("\nThe value came from {origin}.");
+                    crate::logging::say(format_args!("\nThe value came from {origin}."));
                 }
                 // A value that is missing, as in a bare `--port`, is told as an invalid one.
                 let missing = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(v)) if v.is_empty());

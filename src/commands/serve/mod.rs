@@ -39,7 +39,9 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed) -> Exit {
         print!("{}", config::report::show(parsed, &worked_out(args, &checked)));
         return Exit::Done;
     }
-    logging::install();
+    if let Err(why) = logging::install() {
+        return fail(Exit::Settings, why);
+    }
     let descriptors = socket::raise_descriptor_limit();
     let listeners = match Listeners::open(&args.listen.addresses(), checked.workers as usize) {
         Ok(listeners) => listeners,

@@ -40,7 +40,7 @@ pub(super) async fn start(
         max_connections: connections,
     };
     let mut starting = tokio::task::spawn_blocking(move || {
-        Embedded::start(&options, &mut |line| eprintln!("private PostgreSQL: {line}"))
+        Embedded::start(&options, &mut |line| crate::logging::say(format_args!("private PostgreSQL: {line}")))
     });
     let (started, stopped) = tokio::select! {
         started = &mut starting => (started, false),

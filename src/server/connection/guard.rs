@@ -13,12 +13,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Instant;
 
 use super::super::stop::Phase;
 use super::super::worker::Worker;
+use super::outbox::Outbox;
 use super::scan::Scanner;
 use super::state::ConnectionState;
 
@@ -27,7 +28,8 @@ const MOST_LINGERED: usize = 16 * 1024 * 1024;
 
 /// A connection's stream as hyper sees it.
 pub(super) struct Guard {
-    stream: TcpStream,
+    socket: OwnedReadHalf,
+    outbox: Rc<Outbox>,
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
     scanner: Scanner,
@@ -48,9 +50,14 @@ enum Farewell {
 }
 
 impl Guard {
-    pub(super) fn new(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) -> Self {
+    pub(super) fn new(
+        socket: OwnedReadHalf,
+        outbox: Rc<Outbox>,
+        worker: Rc<Worker>,
+        state: Rc<ConnectionState>,
+    ) -> Self {
         let (scanner, held) = (Scanner::default(), Vec::new());
-        Self { stream, worker, state, scanner, held, whole: 0, farewell: Farewell::NotYet }
+        Self { socket, outbox, worker, state, scanner, held, whole: 0, farewell: Farewell::NotYet }
     }
 
     /// Reads once and scans; what is whole goes to `out` as far as it fits. Gives the number of bytes read.
@@ -58,11 +65,11 @@ impl Guard {
         let worker = Rc::clone(&self.worker);
         let mut scratch = worker.scratch.borrow_mut();
         let size = out.remaining().min(scratch.len());
-        let read = match read(&mut self.stream, cx, &mut scratch[..size])? {
+        let read = match read(&mut self.socket, cx, &mut scratch[..size])? {
             Poll::Ready(read) => read,
             // The grace of a drain is over: look past the runtime, which may not have heard yet of a request that is here.
             Poll::Pending if worker.phase.get() == Phase::Closing => {
-                match read_now(&self.stream, &mut scratch[..size])? {
+                match read_now(&self.socket, &mut scratch[..size])? {
                     Some(read) => read,
                     None => return Poll::Pending,
                 }
@@ -114,9 +121,9 @@ impl Guard {
                 }
                 Farewell::Refusing { response, sent } => {
                     while *sent < response.len() {
-                        *sent += ready!(Pin::new(&mut self.stream).poll_write(cx, &response[*sent..]))?;
+                        *sent += ready!(self.outbox.send(cx, &response[*sent..], false))?;
                     }
-                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                    ready!(self.outbox.shut_down(cx))?;
                     self.farewell = if self.state.ends_by_us() {
                         self.state.linger(Instant::now());
                         Farewell::Lingering { thrown_away: 0 }
@@ -126,7 +133,7 @@ impl Guard {
                 }
                 Farewell::Lingering { thrown_away } => {
                     let mut scratch = self.worker.scratch.borrow_mut();
-                    let read = ready!(read(&mut self.stream, cx, &mut scratch)?);
+                    let read = ready!(read(&mut self.socket, cx, &mut scratch)?);
                     *thrown_away += read;
                     if read == 0 || *thrown_away > MOST_LINGERED {
                         self.farewell = Farewell::Done;
@@ -165,11 +172,11 @@ impl hyper::rt::Read for Guard {
 
 impl hyper::rt::Write for Guard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        self.outbox.send(cx, bytes, !self.state.is_last_in_line())
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket keeps nothing back.
+        // What is gathered goes out at the end of the turn: asked for after each answer, a flush would send each alone.
         Poll::Ready(Ok(()))
     }
 
@@ -178,9 +185,9 @@ impl hyper::rt::Write for Guard {
     }
 }
 
-fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
+fn read(socket: &mut OwnedReadHalf, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
     let mut buffer = ReadBuf::new(into);
-    match Pin::new(stream).poll_read(cx, &mut buffer) {
+    match Pin::new(socket).poll_read(cx, &mut buffer) {
         Poll::Ready(Ok(())) => Ok(Poll::Ready(buffer.filled().len())),
         Poll::Ready(Err(error)) => Err(error),
         Poll::Pending => Ok(Poll::Pending),
@@ -188,8 +195,8 @@ fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Re
 }
 
 /// Asks the kernel itself; nothing if nothing is there.
-fn read_now(stream: &TcpStream, into: &mut [u8]) -> io::Result<Option<usize>> {
-    match rustix::net::recv(stream, into, rustix::net::RecvFlags::DONTWAIT) {
+fn read_now(socket: &OwnedReadHalf, into: &mut [u8]) -> io::Result<Option<usize>> {
+    match rustix::net::recv(socket.as_ref(), into, rustix::net::RecvFlags::DONTWAIT) {
         Ok((read, _)) => Ok(Some(read)),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),

@@ -27,6 +27,7 @@ use super::worker::Worker;
 use crate::http::{self, Body};
 
 mod guard;
+mod outbox;
 mod refusal;
 mod scan;
 mod state;
@@ -45,7 +46,9 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
         let (worker, state) = (Rc::clone(&worker), Rc::clone(&state));
         service_fn(move |request| answer(request, Rc::clone(&worker), Rc::clone(&state)))
     };
-    let guard = guard::Guard::new(stream, Rc::clone(&worker), Rc::clone(&state));
+    let (reader, writer) = stream.into_split();
+    let outbox = Rc::new(outbox::Outbox::new(writer, Rc::clone(&worker), Rc::clone(&state)));
+    let guard = guard::Guard::new(reader, Rc::clone(&outbox), Rc::clone(&worker), Rc::clone(&state));
     let http = http1::Builder::new()
         // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
         .auto_date_header(false)
@@ -59,10 +62,13 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
         state.set_waker(cx.waker());
         loop {
             // What went wrong on one connection is that client's affair, and hyper has answered it.
-            if http.as_mut().poll(cx).is_ready() {
+            outbox.begin_turn();
+            let ended = http.as_mut().poll(cx).is_ready();
+            let sent = outbox.flush(cx);
+            if ended || matches!(sent, Poll::Ready(Err(_))) {
                 return Poll::Ready(());
             }
-            if worker.phase.get() == Phase::Closing && state.is_idle() {
+            if worker.phase.get() == Phase::Closing && state.is_idle() && outbox.is_empty() {
                 return Poll::Ready(());
             }
             match keep_time(cx, timer.as_mut(), &worker, &state) {

@@ -24,6 +24,8 @@ pub(in crate::server) struct ConnectionState {
     fresh: Cell<bool>,
     /// When the head that is not whole yet began.
     partial_since: Cell<Option<Instant>>,
+    /// When the client last took bytes of an answer, while it takes fewer than there are.
+    blocked_since: Cell<Option<Instant>>,
     /// When we began to wait for the client to notice the end.
     lingering_since: Cell<Option<Instant>>,
     /// Requests handed to hyper.
@@ -55,6 +57,7 @@ impl ConnectionState {
             last_read: Cell::new(now),
             fresh: Cell::new(false),
             partial_since: Cell::new(None),
+            blocked_since: Cell::new(None),
             lingering_since: Cell::new(None),
             delivered: Cell::new(0),
             begun: Cell::new(0),
@@ -72,7 +75,7 @@ impl ConnectionState {
         }
     }
 
-    /// Whether a request is being answered.
+    /// Whether a request is being answered or waits in line.
     pub(in crate::server) fn is_busy(&self) -> bool {
         self.answered.get() != self.delivered.get()
     }
@@ -108,6 +111,15 @@ impl ConnectionState {
         self.answered.set(self.answered.get().wrapping_add(1));
         if close {
             self.closing.set(true);
+        }
+    }
+
+    /// The socket took bytes, or did not: `moved` says whether some, `blocked` whether some are left.
+    pub(super) fn note_write(&self, moved: bool, blocked: bool) {
+        if !blocked {
+            self.blocked_since.set(None);
+        } else if moved || self.blocked_since.get().is_none() {
+            self.blocked_since.set(Some(Instant::now()));
         }
     }
 
@@ -158,12 +170,16 @@ impl ConnectionState {
     pub(super) fn overdue(&self, now: Instant, limits: &LimitsArgs) -> Overdue {
         let due = |at: Instant, then: Overdue| if at <= now { then } else { Overdue::Not(at) };
         let lingering = self.lingering_since.get().is_some();
-        match self.pressing_deadline(limits) {
-            Some(at) if lingering => due(at, Overdue::Close),
+        let in_hand = self.begun.get() != self.answered.get();
+        match (self.pressing_deadline(limits), self.blocked_since.get()) {
+            (Some(at), _) if lingering => due(at, Overdue::Close),
             // A request's own deadline holds; once it is answered, a whole idle time is given again.
+            _ if in_hand => Overdue::Not(now + limits.idle_timeout),
+            // Requests may wait in line behind an answer that the client does not take.
+            (_, Some(since)) => due(since + limits.idle_timeout, Overdue::Close),
             _ if self.is_busy() => Overdue::Not(now + limits.idle_timeout),
-            Some(at) => due(at, Overdue::Head),
-            None => due(self.last_read.get() + limits.idle_timeout, Overdue::Close),
+            (Some(at), None) => due(at, Overdue::Head),
+            (None, None) => due(self.last_read.get() + limits.idle_timeout, Overdue::Close),
         }
     }
 }
@@ -194,6 +210,7 @@ mod tests {
         state.note_read(after(8), 0, true);
         assert_eq!(state.overdue(after(15), &limits), Overdue::Head, "dripping bytes do not buy time");
         state.note_read(after(15), 1, false);
+        state.begin();
         assert_eq!(
             state.overdue(after(200), &limits),
             Overdue::Not(after(275)),
@@ -203,6 +220,25 @@ mod tests {
         assert_eq!(state.overdue(after(16), &limits), Overdue::Not(after(90)), "idle again");
         state.linger(after(20));
         assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_left_though_requests_wait_in_line() {
+        let (start, limits) = (Instant::now(), limits());
+        let state = ConnectionState::new(start);
+        state.note_read(start, 2, false);
+        state.begin();
+        state.answer(false);
+        state.note_write(false, true);
+        assert_eq!(state.overdue(start, &limits), Overdue::Not(start + limits.idle_timeout));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        state.note_write(true, true);
+        let since = Instant::now();
+        let after = |seconds| since + Duration::from_secs(seconds);
+        assert_eq!(state.overdue(after(74), &limits), Overdue::Not(after(75)), "it took some");
+        assert_eq!(state.overdue(after(75), &limits), Overdue::Close);
+        state.note_write(true, false);
+        assert!(matches!(state.overdue(after(75), &limits), Overdue::Not(_)), "it took all");
     }
 
     #[test]
