@@ -4,9 +4,11 @@
 mod commands;
 mod contract;
 mod database;
+mod embedded;
 mod harness;
 mod lifecycle;
 mod readme;
+mod schema;
 mod settings;
 mod tidy;
 mod wire;

@@ -51,12 +51,7 @@ impl From<tokio_postgres::Error> for Error {
 
 /// An error of PostgreSQL or of the driver in one line, with what mends it where we know.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
-    let Some(db) = error.as_db_error() else {
-        return match std::error::Error::source(error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        };
-    };
+    let Some(db) = error.as_db_error() else { return words(error) };
     let mend = match db.code() {
         code if *code == SqlState::UNDEFINED_TABLE => "; `plimsoll init-db` makes the tables",
         code if *code == SqlState::INVALID_PASSWORD
@@ -77,4 +72,19 @@ pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
         _ => "",
     };
     format!("{} (SQLSTATE {}){mend}", db.message(), db.code().code())
+}
+
+/// What PostgreSQL said, in its own words; tokio-postgres itself says no more than `db error`.
+pub(crate) fn words(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        let detail = said.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        return format!("{}: {}{detail}", said.severity(), said.message());
+    }
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
 }

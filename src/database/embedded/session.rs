@@ -54,9 +54,16 @@ fn connect_as(site: &Site, user: &str, database: &str) -> Config {
     config
 }
 
+/// The way of our own to see to things. What is made by it outlives a crash in the next moment.
+fn superuser(site: &Site, database: &str) -> Config {
+    let mut config = connect_as(site, SUPERUSER, database);
+    config.options("-c synchronous_commit=on");
+    config
+}
+
 /// Asks the server behind the socket what it serves, and how.
 pub(super) fn probe(site: &Site) -> Answer {
-    let config = connect_as(site, SUPERUSER, "postgres");
+    let config = superuser(site, "postgres");
     let asked = converse(&config, PROBE_DEADLINE, async |client| {
         let query = "SELECT current_setting('data_directory'), current_setting('max_connections')::int8, \
                      current_setting('listen_addresses'), current_setting('port')::int8";
@@ -86,10 +93,10 @@ pub(super) fn probe(site: &Site) -> Answer {
 /// Sees to the role, the database and the statistics extension; returns the server's version.
 pub(super) fn set_up(site: &Site) -> Result<String, EmbeddedError> {
     let failed = |doing| move |trouble: Trouble| EmbeddedError::Session { doing, detail: trouble.words() };
-    let version = converse(&connect_as(site, SUPERUSER, "postgres"), SETUP_DEADLINE, make_database);
+    let version = converse(&superuser(site, "postgres"), SETUP_DEADLINE, make_database);
     let version = version.map_err(failed("making its role and database"))?;
     if site.binaries.has_statement_statistics() {
-        let extended = converse(&connect_as(site, SUPERUSER, DATABASE), SETUP_DEADLINE, make_extension);
+        let extended = converse(&superuser(site, DATABASE), SETUP_DEADLINE, make_extension);
         extended.map_err(failed("making its statistics extension"))?;
     }
     Ok(version)
@@ -142,7 +149,7 @@ impl Trouble {
         match self {
             Self::Late(after) => format!("no answer within {} s", after.as_secs()),
             Self::Runtime(error) => error.to_string(),
-            Self::Postgres(error) => schema::words(error),
+            Self::Postgres(error) => crate::database::error::words(error),
         }
     }
 }

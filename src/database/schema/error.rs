@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** whatever is said here, the database is as it was before.
 
-use std::error::Error;
+use super::super::error::words;
 
 /// Why the tables could not be loaded. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -26,21 +26,6 @@ pub enum SchemaError {
     /// PostgreSQL refused something, or went away.
     #[error("{}{}", words(.0), way_out(.0))]
     Postgres(#[from] tokio_postgres::Error),
-}
-
-/// What PostgreSQL said, in its own words; tokio-postgres itself says no more than `db error`.
-pub(crate) fn words(error: &tokio_postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        let detail = said.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
-        return format!("{}: {}{detail}", said.severity(), said.message());
-    }
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }
 
 fn way_out(error: &tokio_postgres::Error) -> &'static str {

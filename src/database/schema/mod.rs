@@ -10,7 +10,6 @@ mod table;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub use error::SchemaError;
-pub(crate) use error::words;
 pub use report::{Outcome, Report, TableReport};
 
 use table::{Found, Table};
@@ -31,7 +30,10 @@ pub async fn load(client: &mut Client) -> Result<Report, SchemaError> {
     // Each statement has to see what another run committed while this one waited for the lock.
     let transaction =
         client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
-    transaction.batch_execute("SET LOCAL lock_timeout = '30s'").await?;
+    // What is reported as made must outlive a crash in the next moment, also where commits do not wait for the disk.
+    let careful = "SET LOCAL lock_timeout = '30s'; SELECT set_config('synchronous_commit', 'on', true) \
+                   WHERE current_setting('synchronous_commit') = 'off'";
+    transaction.batch_execute(careful).await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     let before = [inspect(&transaction, &table::WORLD).await?, inspect(&transaction, &table::FORTUNE).await?];
     let differences: Vec<String> = before.iter().flat_map(|(_, found)| found.differences()).collect();
