@@ -1,6 +1,6 @@
 //! What a kill or a power cut leaves behind.
 //!
-//! **Invariant:** every kill is a real one, of a process that the test started.
+//! **Invariant:** what is killed is really killed, by SIGKILL and in a process of its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use plimsoll::database::embedded::Options;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::home::{Home, ask, processes_in, run, wait_until};
+use super::home::{Home, ask, processes_in, run};
+use crate::harness::{PATIENCE, wait_until};
 
 /// A service in a process of its own, which can be killed like one.
 struct Service(Child);
@@ -108,7 +109,7 @@ fn a_server_left_by_a_killed_service_is_taken_over() {
     assert!(left.contains(&embedded.pid().unwrap()));
     assert_eq!(ask(&embedded.config(), "SELECT count(*)::text FROM world"), "10000");
     embedded.stop().unwrap();
-    assert_eq!(processes_in(home.data_dir()), Vec::<i32>::new());
+    assert_eq!(processes_in(home.data_dir()), [0; 0]);
 }
 
 #[test]
@@ -127,8 +128,8 @@ fn a_server_left_with_too_few_connections_is_restarted() {
 fn a_cluster_cut_off_half_way_is_made_anew() {
     let home = Home::new();
     let mut service = Service::start(&home);
-    wait_until("initdb has written something", || {
-        entries_with(home.data_dir(), ".new-").iter().any(|new| new.join("PG_VERSION").exists())
+    wait_until("initdb to have written something", PATIENCE, || {
+        entries_with(home.data_dir(), ".new-").into_iter().find(|new| new.join("PG_VERSION").exists())
     });
     service.kill();
     assert!(!entries_with(home.data_dir(), ".new-").is_empty());
@@ -137,7 +138,7 @@ fn a_cluster_cut_off_half_way_is_made_anew() {
     assert_eq!(ask(&embedded.config(), "SELECT count(*)::text FROM world"), "10000");
     drop(embedded);
     // The initdb that lost its parent may have had a last file to write when its directory was removed.
-    wait_until("it has ended", || processes_in(home.data_dir()).is_empty());
+    wait_until("its end", PATIENCE, || processes_in(home.data_dir()).is_empty().then_some(()));
     drop(home.start());
     assert_eq!(entries_with(home.data_dir(), ".new-"), Vec::<PathBuf>::new());
 }

@@ -1,6 +1,6 @@
 //! A place for one private PostgreSQL, and what tests do with it.
 //!
-//! **Invariant:** no cluster and no server of a test outlives it.
+//! **Invariant:** a place that goes while a process still works in it fails its test, and ends that process.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,6 @@ use std::pin::pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use plimsoll::database::embedded::{Embedded, EmbeddedError, Options};
@@ -17,8 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
-/// The longest a test waits for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+use crate::harness::PATIENCE;
 
 /// A data directory in which a cluster was made and stopped, to be copied: making one is most of a test's time.
 static TEMPLATE: Mutex<Weak<Home>> = Mutex::new(Weak::new());
@@ -110,15 +108,6 @@ pub(crate) fn processes_in(dir: &Path) -> Vec<i32> {
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let inside = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
     numbers.filter(inside).collect()
-}
-
-/// Waits for a condition, which has to come true within [`PATIENCE`].
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
-        thread::park_timeout(Duration::from_millis(5));
-    }
 }
 
 /// Runs async code to its end, within [`PATIENCE`].

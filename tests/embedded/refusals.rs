@@ -1,6 +1,6 @@
 //! What a start refuses, and what it says then.
 //!
-//! **Invariant:** a start that is refused leaves no process behind.
+//! **Invariant:** what was refused is as it was before, and nothing runs.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -42,7 +42,7 @@ fn a_failed_start_quotes_the_log_and_leaves_nothing_running() {
     fs::write(&settings, "work_mem = '1 banana'\n").unwrap();
     let text = refused(&home, &home.options()).to_string();
     assert!(text.contains("invalid value for parameter \"work_mem\""), "{text}");
-    assert_eq!(processes_in(home.data_dir()), Vec::<i32>::new());
+    assert_eq!(processes_in(home.data_dir()), [0; 0]);
     fs::write(&settings, "").unwrap();
     drop(home.start());
 }
@@ -54,7 +54,7 @@ fn a_taken_tcp_port_is_named() {
     let port = taken.local_addr().unwrap().port();
     let text = refused(&home, &Options { tcp_port: Some(port), ..home.options() }).to_string();
     assert!(text.contains(&format!("127.0.0.1:{port}")) && text.contains("--private-pg-tcp"), "{text}");
-    assert_eq!(processes_in(home.data_dir()), Vec::<i32>::new());
+    assert_eq!(processes_in(home.data_dir()), [0; 0]);
 }
 
 #[test]

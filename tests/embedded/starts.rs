@@ -1,15 +1,16 @@
 //! Ordinary starts and stops.
 //!
-//! **Invariant:** nothing waits for a time; a start or a stop is over when its call returns.
+//! **Invariant:** after a stop nothing runs, and nothing lies outside the data directory.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
-use plimsoll::database::embedded::Options;
+use plimsoll::database::embedded::{Embedded, Options};
 use tokio_postgres::{Config, NoTls};
 
 use super::home::{Home, ask, processes_in, run};
+use crate::harness::unused_port;
 
 /// The session and the user of a process.
 fn session_and_user(pid: i32) -> (i32, u32) {
@@ -39,7 +40,7 @@ fn a_first_start_makes_a_cluster_with_all_the_rows() {
     assert_ne!(user, 0);
     embedded.stop().unwrap();
     embedded.stop().unwrap();
-    assert_eq!(processes_in(home.data_dir()), Vec::<i32>::new());
+    assert_eq!(processes_in(home.data_dir()), [0; 0]);
     assert_eq!(embedded.pid(), None);
     run(embedded.died());
 }
@@ -56,6 +57,18 @@ fn a_second_start_finds_the_cluster_and_its_rows() {
     assert!(!home.heard(""), "nothing in it takes long enough to be told");
     assert!(!embedded.adopted());
     assert_eq!(ask(&embedded.config(), "SELECT randomnumber::text FROM world WHERE id = 10000"), "4711");
+}
+
+#[test]
+fn a_service_starts_and_drops_it_from_its_runtime() {
+    let home = Home::with_cluster();
+    let options = home.options();
+    run(async move {
+        let started = tokio::task::spawn_blocking(move || Embedded::start(&options, &mut |_| {}));
+        let embedded = started.await.unwrap().unwrap();
+        assert!(embedded.config().connect(NoTls).await.is_ok());
+    });
+    assert_eq!(processes_in(home.data_dir()), [0; 0]);
 }
 
 #[test]
@@ -81,7 +94,7 @@ fn names_that_a_shell_would_read_are_only_names() {
 #[test]
 fn a_tcp_port_asks_for_the_password() {
     let home = Home::with_cluster();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = unused_port();
     let embedded = home.start_with(&Options { tcp_port: Some(port), ..home.options() }).unwrap();
     let mut config = Config::new();
     config

@@ -1,6 +1,6 @@
 //! Tables that are missing, ours, and somebody else's.
 //!
-//! **Invariant:** each test has a database of its own.
+//! **Invariant:** every outcome is checked against what is then in the database.
 
 use plimsoll::database::schema::Outcome;
 
@@ -85,6 +85,7 @@ fn somebody_elses_table_with_other_rows_is_refused() {
     let database = Database::with(FOREIGN_WORLD);
     database.execute("DELETE FROM world WHERE id = 17");
     let refusal = database.refusal();
+    assert_eq!(database.ask("SELECT count(*)::text FROM world"), "9999");
     assert!(refusal.contains("it has 9999 rows, 9999 of the ids 1 to 10000"), "{refusal}");
     database.execute("INSERT INTO world SELECT n, 1 FROM generate_series(10001, 30000) n");
     let refusal = database.refusal();

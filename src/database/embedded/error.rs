@@ -40,8 +40,7 @@ pub enum EmbeddedError {
     /// Root drops to another user, who has no way to the path.
     #[error(
         "PostgreSQL does not run as root, and the user {user} it runs as cannot pass {blocked} on the way to {path}; \
-         give a place that {user} can reach (for data: --data-dir, for binaries: --pg-bin), start as another user, \
-         or `chmod o+x {blocked}`"
+         give a place that {user} can reach (for data: --data-dir, for binaries: --pg-bin), or start as another user"
     )]
     Blocked {
         /// Where PostgreSQL has to get to.
@@ -231,6 +230,12 @@ fn way_out(source: &io::Error) -> &'static str {
 fn hint(words: &str) -> &'static str {
     let known = [
         ("No space left on device", "\nfree some space there, or give another --data-dir"),
+        ("wrote only", "\nfree some space there, or give another --data-dir"),
+        (
+            "could not look up effective user ID",
+            "\nPostgreSQL wants its user to have a name: add one to the password database, or give a database of your \
+             own with DATABASE_URL",
+        ),
         ("Disk quota exceeded", "\nfree some space there, or give another --data-dir"),
         ("Address already in use", "\ngive another --private-pg-tcp"),
         (

@@ -1,13 +1,13 @@
 //! Which user PostgreSQL runs as, and what that user can reach.
 //!
-//! **Invariant:** no program of PostgreSQL is ever run as root, and every one is made by [`Identity::command`]: its own
-//! process group, no inherited `PG*` variables, a working directory it can enter.
+//! **Invariant:** no program of PostgreSQL that touches a cluster is run as root, and each of them is made by
+//! [`Identity::command`]: its own process group, no inherited `PG*` variables, a working directory it can enter.
 
 use std::ffi::OsStr;
-use std::fs::Metadata;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{MetadataExt, fchown, lchown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs, io};
 
@@ -55,6 +55,11 @@ impl Identity {
     /// Gives a file or directory that we made to this user. A link is given itself, never what it points to.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         if self.drops { lchown(path, Some(self.uid), Some(self.gid)) } else { Ok(()) }
+    }
+
+    /// Gives an open file to this user.
+    pub(super) fn give_file(&self, file: &File) -> io::Result<()> {
+        if self.drops { fchown(file, Some(self.uid), Some(self.gid)) } else { Ok(()) }
     }
 
     /// Gives a tree to this user: what belongs to root in it, as after a copy that root made. What belongs to anybody
@@ -160,11 +165,6 @@ fn may_search(mode: u32, owner: (u32, u32), user: (u32, u32)) -> bool {
 
 fn is_postgres_variable(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"PG")
-}
-
-/// Where the way of `path` leads, for messages and comparisons: absolute, with no links on it.
-pub(super) fn real(path: &Path) -> Result<PathBuf, EmbeddedError> {
-    path.canonicalize().map_err(EmbeddedError::files("reach", path))
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 //! **Invariant:** the lock is the kernel's, on an open file, so it ends with its holder however that ends; the number
 //! in the file is only for the message. The file is never removed, since removing it while somebody waits would make two.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use super::error::EmbeddedError;
+use super::folder::open_own;
 use super::identity::Identity;
 
 /// Holds the data directory until it is dropped.
@@ -23,14 +21,8 @@ impl Lock {
     /// Takes the data directory, or says who has it.
     pub(super) fn take(data_dir: &Path, identity: &Identity) -> Result<Self, EmbeddedError> {
         let path = data_dir.join("plimsoll.lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&path)
-            .map_err(EmbeddedError::files("write", &path))?;
+        // The owner of the cluster gets it, who can then also take it without being root.
+        let mut file = open_own(&path, identity).map_err(EmbeddedError::files("write", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -40,11 +32,8 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(EmbeddedError::files("lock", path)(source)),
         }
-        // So that the owner of the cluster can also take it when started without root.
-        identity.give(&path).map_err(EmbeddedError::files("give away", &path))?;
         let write = |mut file: &File| {
             file.set_len(0)?;
-            file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
         write(&file).map_err(EmbeddedError::files("write", &path))?;

@@ -2,13 +2,11 @@
 //!
 //! **Invariant:** it is cut at a start only, and only when no server writes to it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
+use super::folder::open_own;
 use super::identity::Identity;
 
 /// A log larger than this is put aside at the next start, in the place of the one put aside before.
@@ -27,10 +25,7 @@ fn prepare_within(path: &Path, identity: &Identity, limit: u64) -> io::Result<u6
         old.push(".old");
         fs::rename(path, old)?;
     }
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    identity.give(path)?;
-    Ok(file.metadata()?.len())
+    Ok(open_own(path, identity)?.metadata()?.len())
 }
 
 /// The last lines that were written after `start`.
@@ -50,6 +45,7 @@ pub(super) fn tail(path: &Path, start: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::Write;
 
     use super::*;

@@ -12,6 +12,7 @@ mod census;
 mod cluster;
 mod configuration;
 mod error;
+mod folder;
 mod identity;
 mod install;
 mod lock;

@@ -3,12 +3,10 @@
 //! **Invariant:** the file is only ever changed when it is certain that no server holds the cluster, and even then the
 //! line by which PostgreSQL finds a shared memory block still in use stays: it is PostgreSQL's own last safeguard.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use super::folder::Folder;
 
 const NAME: &str = "postmaster.pid";
 
@@ -34,13 +32,9 @@ pub(super) fn path(cluster: &Path) -> PathBuf {
     cluster.join(NAME)
 }
 
-pub(super) fn read(cluster: &Path) -> io::Result<Reading> {
-    match fs::read_to_string(path(cluster)) {
-        Ok(text) => Ok(parse(&text).map_or(Reading::Garbled, Reading::Held)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Reading::Absent),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Reading::Garbled),
-        Err(error) => Err(error),
-    }
+pub(super) fn read(folder: &Folder<'_>) -> io::Result<Reading> {
+    let text = folder.read(NAME)?;
+    Ok(text.map_or(Reading::Absent, |text| parse(&text).map_or(Reading::Garbled, Reading::Held)))
 }
 
 fn parse(text: &str) -> Option<PidFile> {
@@ -55,23 +49,19 @@ fn parse(text: &str) -> Option<PidFile> {
 
 /// Makes a file that names a process that is no server harmless. PostgreSQL refuses to start while the number in it is
 /// that of any live process of its user; a number that no process can have lets it go on to its other checks.
-pub(super) fn disarm(cluster: &Path) -> io::Result<()> {
-    let path = path(cluster);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(_) => String::new(),
-    };
-    let Some(rest) = parse(&text).and_then(|_| text.split_once('\n').map(|(_, rest)| rest)) else {
-        return fs::remove_file(&path);
-    };
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let mut file = OpenOptions::new().write(true).truncate(true).custom_flags(flags).open(&path)?;
-    file.write_all(format!("{}\n{rest}", i32::MAX).as_bytes())
+pub(super) fn disarm(folder: &Folder<'_>) -> io::Result<()> {
+    let Some(text) = folder.read(NAME)? else { return Ok(()) };
+    match text.split_once('\n') {
+        Some((_, rest)) if parse(&text).is_some() => folder.replace(NAME, &format!("{}\n{rest}", i32::MAX)),
+        _ => folder.remove(NAME),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::identity::Identity;
     use super::*;
 
     const WRITTEN: &str = "27195\n/tmp/c\n1795224880\n5432\n/tmp/run\n\n 10045649         8\nready   \n";
@@ -90,7 +80,8 @@ mod tests {
     fn a_stale_file_keeps_the_line_about_shared_memory() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(path(dir.path()), WRITTEN).unwrap();
-        disarm(dir.path()).unwrap();
+        let identity = Identity::choose(&dir.path().join("none")).unwrap();
+        disarm(&Folder::open(dir.path(), &identity).unwrap()).unwrap();
         let text = fs::read_to_string(path(dir.path())).unwrap();
         assert_eq!(text, WRITTEN.replace("27195", "2147483647"));
     }
@@ -99,9 +90,11 @@ mod tests {
     fn an_empty_file_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(path(dir.path()), "").unwrap();
-        assert_eq!(read(dir.path()).unwrap(), Reading::Garbled);
-        disarm(dir.path()).unwrap();
-        assert_eq!(read(dir.path()).unwrap(), Reading::Absent);
-        disarm(dir.path()).unwrap();
+        let identity = Identity::choose(&dir.path().join("none")).unwrap();
+        let folder = Folder::open(dir.path(), &identity).unwrap();
+        assert_eq!(read(&folder).unwrap(), Reading::Garbled);
+        disarm(&folder).unwrap();
+        assert_eq!(read(&folder).unwrap(), Reading::Absent);
+        disarm(&folder).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The data directory: where it is by default, and whether it can be trusted.
 //!
-//! **Invariant:** a directory that passed [`prepare`] exists, is absolute, and can be changed by nobody but us, root,
+//! **Invariant:** a directory that passed [`prepare`] and [`check`] exists, is absolute, and can be changed by nobody but us, root,
 //! and the user PostgreSQL runs as.
 
 use std::env;
@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::error::EmbeddedError;
-use super::identity::real;
+use super::identity::Identity;
 
 /// Where the private PostgreSQL lives unless told otherwise: `/var/lib/plimsoll` for root, else
 /// `$XDG_DATA_HOME/plimsoll`, else `~/.local/share/plimsoll`.
@@ -28,33 +28,36 @@ fn default_for(root: bool, xdg: Option<OsString>, home: Option<PathBuf>) -> Path
     data.or_else(|| home.map(|home| home.join(".local/share"))).unwrap_or_default().join("plimsoll")
 }
 
-/// Makes the data directory if it is missing, and refuses one that others could change.
+/// Makes the data directory if it is missing.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, EmbeddedError> {
     if path.exists() && !path.is_dir() {
         return Err(EmbeddedError::NotADirectory { path: path.into() });
     }
-    let own = rustix::process::geteuid();
     // The user that root drops to has to pass through; nobody has to look around.
-    let mode = if own.is_root() { 0o711 } else { 0o700 };
+    let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
     DirBuilder::new()
         .recursive(true)
         .mode(mode)
         .create(path)
         .map_err(EmbeddedError::files("create", path))?;
-    let path = real(path)?;
-    let found = fs::metadata(&path).map_err(EmbeddedError::files("read", &path))?;
-    match exposure(own.as_raw(), found.uid(), found.mode()) {
-        None => Ok(path),
-        Some(why) => Err(EmbeddedError::Exposed { path, why }),
+    path.canonicalize().map_err(EmbeddedError::files("reach", path))
+}
+
+/// Refuses a data directory that others could change.
+pub(super) fn check(path: &Path, identity: &Identity) -> Result<(), EmbeddedError> {
+    let found = fs::metadata(path).map_err(EmbeddedError::files("read", path))?;
+    match exposure(identity.uid, found.uid(), found.mode()) {
+        None => Ok(()),
+        Some(why) => Err(EmbeddedError::Exposed { path: path.into(), why }),
     }
 }
 
-fn exposure(own: u32, owner: u32, mode: u32) -> Option<String> {
+fn exposure(user: u32, owner: u32, mode: u32) -> Option<String> {
     if mode & 0o002 != 0 {
         return Some("everybody may write to it".into());
     }
-    // Root may use a directory of another user's, and then runs PostgreSQL as that one.
-    (own != 0 && owner != own && owner != 0).then(|| format!("it belongs to uid {owner}"))
+    (owner != user && owner != 0)
+        .then(|| format!("it belongs to uid {owner}, and PostgreSQL would run as uid {user}"))
 }
 
 #[cfg(test)]
@@ -82,7 +85,7 @@ mod tests {
         );
         assert!(exposure(1000, 1001, 0o40_755).is_some());
         assert!(exposure(1000, 1000, 0o40_700).is_none());
-        assert!(exposure(0, 1000, 0o40_700).is_none());
+        assert!(exposure(101, 0, 0o40_711).is_none());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 
 use super::census::{self, Whose};
 use super::error::EmbeddedError;
+use super::folder::Folder;
 use super::pidfile::{self, PidFile, Reading};
 use super::process::Process;
 use super::program::{self, Ended};
@@ -45,12 +46,9 @@ pub(super) struct Postmaster {
 /// Takes over the server that runs on the cluster, if it fits; else starts one, whatever the last one left behind.
 pub(super) fn bring_up(site: &Site, progress: &mut dyn FnMut(&str)) -> Result<Postmaster, EmbeddedError> {
     match look(site)? {
-        Found::Nothing => census::clear(site, progress)?,
+        Found::Nothing => {}
         Found::Stale => {
             progress(&format!("recovering the cluster in {} after a crash", site.cluster.display()));
-            census::clear(site, progress)?;
-            let file = pidfile::path(&site.cluster);
-            pidfile::disarm(&site.cluster).map_err(EmbeddedError::files("change", file))?;
         }
         Found::Alive(process, file) => {
             if fits(site, &process, &file, progress) {
@@ -60,6 +58,11 @@ pub(super) fn bring_up(site: &Site, progress: &mut dyn FnMut(&str)) -> Result<Po
             stop(site, &process, progress)?;
         }
     }
+    census::clear(site, progress)?;
+    // Also after a stop: a server that had to be killed, and that nobody has reaped yet, still counts with PostgreSQL.
+    let file = pidfile::path(&site.cluster);
+    let disarmed = Folder::open(&site.cluster, &site.identity).and_then(|folder| pidfile::disarm(&folder));
+    disarmed.map_err(EmbeddedError::files("change", file))?;
     let process = start(site, progress)?;
     Ok(Postmaster { process, adopted: false })
 }
@@ -89,7 +92,8 @@ enum Found {
 
 fn look(site: &Site) -> Result<Found, EmbeddedError> {
     let path = pidfile::path(&site.cluster);
-    let file = match pidfile::read(&site.cluster).map_err(EmbeddedError::files("read", &path))? {
+    let read = Folder::open(&site.cluster, &site.identity).and_then(|folder| pidfile::read(&folder));
+    let file = match read.map_err(EmbeddedError::files("read", &path))? {
         Reading::Absent => return Ok(Found::Nothing),
         Reading::Garbled => return Ok(Found::Stale),
         Reading::Held(file) => file,
@@ -161,6 +165,8 @@ fn start(site: &Site, progress: &mut dyn FnMut(&str)) -> Result<Process, Embedde
             if let Found::Alive(process, _) = found {
                 stop(site, &process, progress)?;
             }
+            site.socket.clear(site.port);
+            site.socket.remove();
             Err(failure(site, ended, log_start))
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** settling reads, and makes the data directory at most; nothing in it is changed before the lock is held.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use super::Options;
 use super::binaries::{self, Binaries};
@@ -32,11 +32,17 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn settle(options: &Options) -> Result<Self, EmbeddedError> {
-        let data_dir = place::prepare(&options.data_dir)?;
+        // A directory that would be of no use is not even made.
+        let wanted = absolute(&options.data_dir).map_err(EmbeddedError::files("reach", &options.data_dir))?;
+        if !wanted.exists() {
+            Identity::choose(&wanted)?.check_way_to(&wanted)?;
+        }
+        let data_dir = place::prepare(&wanted)?;
         let binaries = binaries::find(options.pg_bin.as_deref(), &cluster::majors_in(&data_dir), &data_dir)?;
         let name = format!("pg{}", binaries.major);
         let cluster = data_dir.join(&name);
         let identity = Identity::choose(&cluster)?;
+        place::check(&data_dir, &identity)?;
         identity.check_way_to(&data_dir)?;
         identity.check_way_to(&binaries.dir)?;
         let port = options.tcp_port.unwrap_or(SOCKET_PORT);
