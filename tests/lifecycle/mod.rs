@@ -6,6 +6,7 @@ mod backlog;
 mod drain;
 mod hurry;
 mod load;
+mod output;
 mod private;
 mod terminal;
 
