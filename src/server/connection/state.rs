@@ -111,9 +111,9 @@ impl ConnectionState {
         }
     }
 
-    /// Whether no whole request waits behind the one in hand.
+    /// Whether nothing that was read waits behind the request in hand: no request, no part of one, no refusal.
     pub(super) fn is_last_in_line(&self) -> bool {
-        self.begun.get() == self.delivered.get()
+        self.begun.get() == self.delivered.get() && self.partial_since.get().is_none() && !self.is_deaf()
     }
 
     /// Whether our side ends the connection, so that the client may still be sending. A request that was handed to hyper and
@@ -203,6 +203,20 @@ mod tests {
         assert_eq!(state.overdue(after(16), &limits), Overdue::Not(after(90)), "idle again");
         state.linger(after(20));
         assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
+    }
+
+    #[test]
+    fn the_last_in_line_has_nothing_behind_it() {
+        let (now, state) = (Instant::now(), ConnectionState::new(Instant::now()));
+        state.note_read(now, 2, false);
+        state.begin();
+        assert!(!state.is_last_in_line(), "another request");
+        state.begin();
+        assert!(state.is_last_in_line());
+        state.note_read(now, 0, true);
+        assert!(!state.is_last_in_line(), "the beginning of another");
+        state.refuse(Refusal::BareLineFeed);
+        assert!(!state.is_last_in_line(), "a refusal");
     }
 
     #[test]
