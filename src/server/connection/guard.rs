@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::super::stop::Phase;
 use super::Client;
 use super::scan::Scanner;
+use super::state::ConnectionState;
 
 /// Bytes that are read and thrown away while we wait for the client to notice the end.
 const MOST_LINGERED: usize = 16 * 1024 * 1024;
@@ -108,7 +109,7 @@ impl Guard {
                 }
                 Farewell::Refusing { response, sent } => {
                     while *sent < response.len() {
-                        *sent += ready!(Pin::new(&mut *stream).poll_write(cx, &response[*sent..]))?;
+                        *sent += ready!(write(&mut stream, state, cx, &response[*sent..]))?;
                     }
                     ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
                     self.farewell = if state.ends_by_us() {
@@ -159,7 +160,8 @@ impl hyper::rt::Read for Guard {
 
 impl hyper::rt::Write for Guard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.client.stream.borrow_mut()).poll_write(cx, bytes)
+        let Client { stream, state, .. } = &*self.client;
+        write(&mut stream.borrow_mut(), state, cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -179,6 +181,18 @@ fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Re
         Poll::Ready(Err(error)) => Err(error),
         Poll::Pending => Ok(Poll::Pending),
     }
+}
+
+/// Writes once and notes whether the client makes room.
+fn write(
+    stream: &mut TcpStream,
+    state: &ConnectionState,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    let written = Pin::new(stream).poll_write(cx, bytes);
+    state.note_write(written.is_ready());
+    written
 }
 
 /// Asks the kernel itself; nothing if nothing is there.
