@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
@@ -61,16 +62,16 @@ pub enum Refusal {
 impl Refusal {
     /// Prints it where it belongs and gives the exit code.
     pub fn report(self) -> Exit {
+        // A closed standard output or error leaves nobody to tell, and changes no exit code.
         match self {
             Self::Settings(error) => {
-                eprintln!("error: {error}");
+                let _ = writeln!(std::io::stderr(), "error: {error}");
                 Exit::Settings
             }
             Self::Clap { error, origin } => {
-                // A closed standard output leaves nobody to tell.
                 let _ = error.print();
                 if let Some(origin) = origin {
-                    eprintln!("\nThe value came from {origin}.");
+                    let _ = writeln!(std::io::stderr(), "\nThe value came from {origin}.");
                 }
                 // A value that is missing, as in a bare `--port`, is told as an invalid one.
                 let missing = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(v)) if v.is_empty());

@@ -162,3 +162,8 @@ fn a_broken_database_url_is_78_and_its_password_is_not_shown() {
         assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_78_like_any_setting() {
+    expect(bare().env("RUST_LOG", "plimsoll=loud"), 78, &["RUST_LOG", "plimsoll=loud"]);
+}

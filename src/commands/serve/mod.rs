@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::logging;
 use crate::server::{Listeners, socket};
 
-use super::fail;
+use super::{fail, print};
 
 mod banner;
 mod contact;
@@ -35,11 +35,15 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed) -> Exit {
         Ok(checked) => checked,
         Err(error) => return fail(Exit::Settings, error),
     };
+    let log = match logging::filter() {
+        Ok(log) => log,
+        Err(why) => return fail(Exit::Settings, why),
+    };
     if args.show_config {
-        print!("{}", config::report::show(parsed, &worked_out(args, &checked)));
+        print(config::report::show(parsed, &worked_out(args, &checked)));
         return Exit::Done;
     }
-    logging::install();
+    logging::install(log);
     let descriptors = socket::raise_descriptor_limit();
     let listeners = match Listeners::open(&args.listen.addresses(), checked.workers as usize) {
         Ok(listeners) => listeners,
