@@ -122,7 +122,7 @@ fn an_address_that_is_not_this_machines_is_71() {
 #[test]
 fn settings_of_the_private_postgresql_with_a_database_url_are_78() {
     let url = "postgres://nobody@127.0.0.1:1/none";
-    for words in [["--data-dir", "/tmp/nowhere"], ["--private-pg-tcp", "5999"]] {
+    for words in [["--data-dir", "/tmp/nowhere"], ["--pg-bin", "/usr/bin"], ["--private-pg-tcp", "5999"]] {
         expect(bare().env("DATABASE_URL", url).args(&words), 78, &[words[0]]);
         expect(bare().env("PGHOST", "127.0.0.1").args(&words), 78, &[words[0]]);
         expect(bare().args(&["--database-url", url]).args(&words), 78, &[words[0]]);
