@@ -13,14 +13,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::stop::Phase;
 use super::Client;
 use super::scan::Scanner;
-use super::state::ConnectionState;
 
 /// Bytes that are read and thrown away while we wait for the client to notice the end.
 const MOST_LINGERED: usize = 16 * 1024 * 1024;
@@ -52,7 +51,7 @@ impl Guard {
 
     /// Reads once and scans; what is whole goes to `out` as far as it fits. Gives the number of bytes read.
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
-        let Client { stream, worker, state } = &*self.client;
+        let Client { stream, worker, state, .. } = &*self.client;
         let mut stream = stream.borrow_mut();
         let mut scratch = worker.scratch.borrow_mut();
         let size = out.remaining().min(scratch.len());
@@ -99,8 +98,7 @@ impl Guard {
 
     /// Says the last word, if there is one, and waits for the client to hear it.
     fn say_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Client { stream, worker, state } = &*self.client;
-        let mut stream = stream.borrow_mut();
+        let Client { stream, worker, state, .. } = &*self.client;
         loop {
             match &mut self.farewell {
                 Farewell::NotYet => {
@@ -109,9 +107,9 @@ impl Guard {
                 }
                 Farewell::Refusing { response, sent } => {
                     while *sent < response.len() {
-                        *sent += ready!(write(&mut stream, state, cx, &response[*sent..]))?;
+                        *sent += ready!(self.client.send(cx, &response[*sent..]))?;
                     }
-                    ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+                    ready!(self.client.shut_down(cx))?;
                     self.farewell = if state.ends_by_us() {
                         state.linger(Instant::now());
                         Farewell::Lingering { thrown_away: 0 }
@@ -121,7 +119,7 @@ impl Guard {
                 }
                 Farewell::Lingering { thrown_away } => {
                     let mut scratch = worker.scratch.borrow_mut();
-                    let read = ready!(read(&mut stream, cx, &mut scratch)?);
+                    let read = ready!(read(&mut stream.borrow_mut(), cx, &mut scratch)?);
                     *thrown_away += read;
                     if read == 0 || *thrown_away > MOST_LINGERED {
                         self.farewell = Farewell::Done;
@@ -160,12 +158,11 @@ impl hyper::rt::Read for Guard {
 
 impl hyper::rt::Write for Guard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Client { stream, state, .. } = &*self.client;
-        write(&mut stream.borrow_mut(), state, cx, bytes)
+        self.client.send(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket keeps nothing back.
+        // What is gathered goes out at the end of the turn: asked for after each answer, a flush would send each alone.
         Poll::Ready(Ok(()))
     }
 
@@ -181,18 +178,6 @@ fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Re
         Poll::Ready(Err(error)) => Err(error),
         Poll::Pending => Ok(Poll::Pending),
     }
-}
-
-/// Writes once and notes whether the client makes room.
-fn write(
-    stream: &mut TcpStream,
-    state: &ConnectionState,
-    cx: &mut Context<'_>,
-    bytes: &[u8],
-) -> Poll<io::Result<usize>> {
-    let written = Pin::new(stream).poll_write(cx, bytes);
-    state.note_write(written.is_ready());
-    written
 }
 
 /// Asks the kernel itself; nothing if nothing is there.

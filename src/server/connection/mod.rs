@@ -29,6 +29,7 @@ use super::worker::Worker;
 use crate::http::{self, Body};
 
 mod guard;
+mod outbox;
 mod refusal;
 mod scan;
 mod state;
@@ -45,6 +46,8 @@ const MOST_BUFFERED: usize = 4 * scan::LONGEST_HEAD;
 struct Client {
     /// Read and written by the guard; the service looks whether more has come.
     stream: RefCell<TcpStream>,
+    /// What was gathered and the socket did not take; empty and without memory unless the client reads slowly.
+    unsent: RefCell<Vec<u8>>,
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
 }
@@ -53,11 +56,15 @@ struct Client {
 pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) {
     let client = Rc::new(Client {
         stream: RefCell::new(stream),
+        unsent: RefCell::default(),
         worker: Rc::clone(&worker),
         state: Rc::clone(&state),
     });
     let guard = guard::Guard::new(Rc::clone(&client));
-    let service = service_fn(move |request| answer(request, Rc::clone(&client)));
+    let service = {
+        let client = Rc::clone(&client);
+        service_fn(move |request| answer(request, Rc::clone(&client)))
+    };
     let http = http1::Builder::new()
         // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
         .auto_date_header(false)
@@ -71,7 +78,10 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
         state.set_waker(cx.waker());
         loop {
             // What went wrong on one connection is that client's affair, and hyper has answered it.
-            if http.as_mut().poll(cx).is_ready() {
+            client.begin_turn();
+            let ended = http.as_mut().poll(cx).is_ready();
+            let sent = client.flush(cx);
+            if ended || matches!(sent, Poll::Ready(Err(_))) {
                 return Poll::Ready(());
             }
             if worker.phase.get() == Phase::Closing && state.is_idle() {
