@@ -51,6 +51,7 @@ fn note_failure(lanes: &Lanes, why: &str) -> Duration {
 async fn lease(lanes: &Lanes) -> Result<Lane, String> {
     let object = lanes.pool.get().await.map_err(|error| describe_failure(&error))?;
     let Some(task) = lanes.newest.take() else {
+        drop(deadpool_postgres::Object::take(object));
         return Err("the pool gave a connection that it had not just opened".into());
     };
     let prepared =
