@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command};
+use clap::{ArgAction, ArgMatches, Command};
 
 use super::file;
 use crate::exit::Exit;
@@ -95,6 +95,10 @@ pub fn parse(command: Command, arguments: &[OsString]) -> Result<Parsed, Refusal
         let known = file_keys(&layered);
         let settings = file::read(path, &known.iter().map(String::as_str).collect::<Vec<_>>());
         for setting in settings.map_err(Refusal::Settings)? {
+            if setting.values.len() != 1 && !takes_list(&layered, &setting.name) {
+                let why = format!("in {}: `{}` takes one value, not a list", path.display(), setting.name);
+                return Err(Refusal::Settings(SettingsError::new(why)));
+            }
             from_file.insert(setting.name.clone());
             layered = set_default(layered, &setting.name, &setting.values);
         }
@@ -135,6 +139,13 @@ fn file_keys(command: &Command) -> Vec<String> {
         .filter(|long| !["config", "show-config", "help", "version"].contains(long))
         .map(str::to_owned)
         .collect()
+}
+
+/// Whether a flag may be repeated.
+fn takes_list(command: &Command, long: &str) -> bool {
+    let mut arguments = command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments);
+    let argument = arguments.find(|argument| argument.get_long() == Some(long));
+    argument.is_some_and(|argument| matches!(argument.get_action(), ArgAction::Append))
 }
 
 fn set_default(command: Command, long: &str, values: &[String]) -> Command {

@@ -77,6 +77,10 @@ fn an_unknown_key_in_the_file_is_78_and_named() {
         let (_folder, path) = file(text);
         expect(bare().arg("--config").arg(&path), 78, &["plimsoll.toml"]);
     }
+    for text in ["port = [1, 2]\n", "workers = []\n"] {
+        let (_folder, path) = file(text);
+        expect(bare().arg("--config").arg(&path), 78, &["plimsoll.toml", "one value"]);
+    }
     let (_folder, path) = file("pool-per-cpu = 4\n");
     expect(bare().arg("--config").arg(&path), 78, &["pool-per-cpu", "pool-per-core"]);
 }
