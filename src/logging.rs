@@ -6,31 +6,29 @@ use std::io::{IsTerminal, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
-/// Says a line on standard error. Where nobody reads that any more the service goes on: `serve 2>&1 | head` must not end it.
-pub(crate) fn say(text: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+/// What `RUST_LOG` asks for; the error is one line for people.
+pub(crate) fn filter() -> Result<EnvFilter, String> {
+    match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+            format!("RUST_LOG={text} is not a log filter ({error}). Write a level, as in info, or a list, as in info,plimsoll=debug")
+        }),
+        _ => Ok(default_filter()),
+    }
 }
 
-/// Installs the log writer for this process; refuses a `RUST_LOG` that is no filter.
-pub(crate) fn install() -> Result<(), String> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
-            format!("RUST_LOG={text} is not a log filter ({error}); it looks like info,plimsoll=debug")
-        })?,
-        _ => default_filter(),
-    };
+/// Installs the log writer for this process.
+pub(crate) fn install(filter: EnvFilter) {
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    // Refused only where it is there already.
+    // Installed once, at the start of the only command that logs.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
-        // Where nobody reads standard error any more, saying so there would be one more failure, and a panic.
+        // A line that cannot be written is lost; by default that is complained of by a macro that panics.
         .log_internal_errors(false)
         .try_init();
-    Ok(())
 }
 
 /// What is logged when nobody says otherwise. The pool's own warnings repeat what the lanes say better.

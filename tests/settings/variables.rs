@@ -91,6 +91,7 @@ fn show_config_masks_the_password_of_every_form() {
     for url in [
         "postgres://me:hunter2@db:5432/rows",
         "postgres://me:hunter2@db/rows?sslmode=disable",
+        "postgres://me:hun/hunter2@db/rows",
         "postgres://me@db/rows?password=hunter2",
         "host=db user=me password=hunter2 dbname=rows",
         "host=db user=me password='hunter2' dbname=rows",
@@ -108,6 +109,8 @@ fn show_config_masks_the_password_of_every_form() {
     }
     let shown = show(bare().env("PGHOST", "db").env("PGPASSWORD", "hunter2"));
     assert!(!shown.stdout.contains("hunter2"), "{}", shown.stdout);
+    let (value, from) = setting(&shown, "database-url");
+    assert!(value.contains("db:5432") && from == "environment PGHOST", "{value} from {from}");
 }
 
 #[test]
