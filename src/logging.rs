@@ -1,8 +1,8 @@
 //! Log lines: to standard error, filtered by `RUST_LOG`, coloured on a terminal only.
 //!
-//! **Invariant:** a request that went well logs nothing, and a line that cannot be written harms nobody.
+//! **Invariant:** a request that went well logs nothing.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 

@@ -171,9 +171,9 @@ impl hyper::rt::Write for Guard {
     }
 }
 
-fn read(socket: &mut OwnedReadHalf, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
+fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
     let mut buffer = ReadBuf::new(into);
-    match Pin::new(socket).poll_read(cx, &mut buffer) {
+    match Pin::new(stream).poll_read(cx, &mut buffer) {
         Poll::Ready(Ok(())) => Ok(Poll::Ready(buffer.filled().len())),
         Poll::Ready(Err(error)) => Err(error),
         Poll::Pending => Ok(Poll::Pending),
@@ -181,8 +181,8 @@ fn read(socket: &mut OwnedReadHalf, cx: &mut Context<'_>, into: &mut [u8]) -> io
 }
 
 /// Asks the kernel itself; nothing if nothing is there.
-fn read_now(socket: &OwnedReadHalf, into: &mut [u8]) -> io::Result<Option<usize>> {
-    match rustix::net::recv(socket.as_ref(), into, rustix::net::RecvFlags::DONTWAIT) {
+fn read_now(stream: &TcpStream, into: &mut [u8]) -> io::Result<Option<usize>> {
+    match rustix::net::recv(stream, into, rustix::net::RecvFlags::DONTWAIT) {
         Ok((read, _)) => Ok(Some(read)),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),

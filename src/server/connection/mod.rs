@@ -84,7 +84,7 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
             if ended || matches!(sent, Poll::Ready(Err(_))) {
                 return Poll::Ready(());
             }
-            if worker.phase.get() == Phase::Closing && state.is_idle() && outbox.is_empty() {
+            if worker.phase.get() == Phase::Closing && state.is_idle() {
                 return Poll::Ready(());
             }
             match keep_time(cx, timer.as_mut(), &worker, &state) {

@@ -215,7 +215,6 @@ mod tests {
         state.note_read(after(8), 0, true);
         assert_eq!(state.overdue(after(15), &limits), Overdue::Head, "dripping bytes do not buy time");
         state.note_read(after(15), 1, false);
-        state.begin();
         assert_eq!(
             state.overdue(after(200), &limits),
             Overdue::Not(after(275)),
@@ -225,25 +224,6 @@ mod tests {
         assert_eq!(state.overdue(after(16), &limits), Overdue::Not(after(90)), "idle again");
         state.linger(after(20));
         assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_left_though_requests_wait_in_line() {
-        let (start, limits) = (Instant::now(), limits());
-        let state = ConnectionState::new(start);
-        state.note_read(start, 2, false);
-        state.begin();
-        state.answer(false);
-        state.note_write(false, true);
-        assert_eq!(state.overdue(start, &limits), Overdue::Not(start + limits.idle_timeout));
-        tokio::time::advance(Duration::from_mins(1)).await;
-        state.note_write(true, true);
-        let since = Instant::now();
-        let after = |seconds| since + Duration::from_secs(seconds);
-        assert_eq!(state.overdue(after(74), &limits), Overdue::Not(after(75)), "it took some");
-        assert_eq!(state.overdue(after(75), &limits), Overdue::Close);
-        state.note_write(true, false);
-        assert!(matches!(state.overdue(after(75), &limits), Overdue::Not(_)), "it took all");
     }
 
     #[test]
