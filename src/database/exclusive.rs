@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use rand::rngs::SmallRng;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
-use super::error::{Error, describe};
+use super::error::Error;
 use super::pool::{PoolSettings, describe_failure};
 use super::queue::Queue;
 use super::reach::{Backoff, Reach};
@@ -75,7 +76,7 @@ impl Exclusive {
             Ok(Err(error)) => {
                 // Closed first: a connection without its statements is of no use to the others.
                 drop(checkout);
-                self.note_failure(&describe(&error));
+                self.rest(Backoff::MOST);
                 return Err(error.into());
             }
             Ok(Ok(statements)) => checkout.statements = statements,
@@ -120,6 +121,11 @@ impl Exclusive {
             self.reach.short(why);
             Backoff::MOST_FOR_ANOTHER
         };
+        self.rest(most);
+    }
+
+    /// Puts the next attempt at one more connection off.
+    fn rest(&self, most: Duration) {
         let wait = self.backoff.borrow_mut().next(&mut self.random.borrow_mut(), most);
         self.retry_at.set(Some(Instant::now() + wait));
     }
