@@ -18,6 +18,9 @@ use super::worker::Worker;
 /// How long to rest when descriptors or memory have run out; connections wait in the backlog meanwhile.
 const REST: Duration = Duration::from_millis(50);
 
+/// How long a handshake that has begun may take to end before the listener closes; the client is a round trip away.
+const HANDSHAKE: Duration = Duration::from_millis(10);
+
 /// Accepts until told to stop, then takes what waits in the backlog and closes the listener.
 pub(super) async fn accept(listener: TcpListener, worker: Rc<Worker>, mut stop: watch::Receiver<Stop>) {
     let mut starved = false;
@@ -43,13 +46,48 @@ pub(super) async fn accept(listener: TcpListener, worker: Rc<Worker>, mut stop: 
             }
         }
     }
-    take_backlog(listener, &worker);
+    close(listener, &worker).await;
+}
+
+/// Closes a listener without losing a connection that the kernel has finished or is about to: newcomers are turned away first,
+/// so that one cannot slip in between the last look and the close, to be reset there.
+async fn close(listener: TcpListener, worker: &Rc<Worker>) {
+    // The bare listener, since the runtime may not have heard yet of what waits.
+    let Ok(listener) = listener.into_std() else { return };
+    if let Err(error) = turn_newcomers_away(&listener) {
+        tracing::debug!("newcomers are not turned away before the listener closes: {error}");
+    }
+    take_backlog(&listener, worker);
+    tokio::time::sleep(HANDSHAKE).await;
+    take_backlog(&listener, worker);
+}
+
+/// Drops every SYN that comes to the listener, by a filter of classic BPF (socket(7), `SO_ATTACH_FILTER`). A client that is turned
+/// away tries again after a second and is then refused, or accepted by the next service on this port.
+#[cfg(target_os = "linux")]
+fn turn_newcomers_away(listener: &std::net::TcpListener) -> io::Result<()> {
+    use socket2::{SockFilter, SockRef};
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const TCP_FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, TCP_FLAGS),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+/// Other systems have no such filter.
+#[cfg(not(target_os = "linux"))]
+fn turn_newcomers_away(_: &std::net::TcpListener) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Connections that the kernel has finished are ours already: they are served, not refused.
-fn take_backlog(listener: TcpListener, worker: &Rc<Worker>) {
-    // The bare listener, since the runtime may not have heard yet of what waits.
-    let Ok(listener) = listener.into_std() else { return };
+fn take_backlog(listener: &std::net::TcpListener, worker: &Rc<Worker>) {
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
