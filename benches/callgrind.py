@@ -15,12 +15,14 @@ from pathlib import Path
 from .children import Child, Children
 from .client import Client
 from .gate import Gate
-from .postgres import Postgres, free_port
+from .postgres import Postgres
 from .problem import Problem
 from .service import clean_environment
 from .sleeper import Sleeper
 
 START_SECONDS = 60.0
+# A line of the service's banner.
+LISTENING = re.compile(r"listening +http://127\.0\.0\.1:(\d+)")
 
 
 def check_valgrind() -> None:
@@ -48,11 +50,12 @@ class Counter:
             tempfile.TemporaryDirectory(prefix="plimsoll-gate-") as folder,
             Gate(Path(folder), self.database.port, str(socket_file)) as gate,
         ):
-            port = free_port()
             gated = replace(self.database, socket_folder=Path(folder))
-            child = self.start(port, gated.url("unix"), counts)
-            with Sleeper(child.pid) as sleeper, connect(child, port, gate, sleeper) as client:
-                for _ in range(requests + 1):
+            child = self.start(gated.url("unix"), counts)
+            port = wait_until_listening(child)
+            with Sleeper(child.pid) as sleeper, Client(port, gate, sleeper) as client:
+                wait_for_the_database(client, path)
+                for _ in range(requests):
                     status, body = client.ask(path)
                     if status != 200:
                         text = body[:200].decode(errors="replace")
@@ -60,10 +63,10 @@ class Counter:
             self.children.stop(child)
         return read_total(counts)
 
-    def start(self, port: int, database_url: str, counts: Path) -> Child:
+    def start(self, database_url: str, counts: Path) -> Child:
         environment = clean_environment() | {
             "HOST": "127.0.0.1",
-            "PORT": str(port),
+            "PORT": "0",
             "DATABASE_URL": database_url,
             "DATABASE_MAX_CONN": "1",
             "PLIMSOLL_WORKERS": "1",
@@ -75,18 +78,22 @@ class Counter:
         return self.children.start(f"callgrind-{self.runs}", command, environment=environment)
 
 
-def connect(child: Child, port: int, gate: Gate, sleeper: Sleeper) -> Client:
-    """The first connection, as soon as the service listens."""
+def wait_until_listening(child: Child) -> int:
+    """The port, once the banner names it: before that the service tries its address with a listener that it drops."""
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return Client(port, gate, sleeper)
-        except ConnectionRefusedError:
-            if not child.is_running() or time.monotonic() > deadline:
-                raise Problem(
-                    f"the service did not start under callgrind:\n{child.last_words()}", "Its log above says why."
-                ) from None
-            time.sleep(0.02)
+    while (banner := LISTENING.search(child.log.read_text(errors="replace"))) is None:
+        if not child.is_running() or time.monotonic() > deadline:
+            said = child.last_words()
+            raise Problem(f"the service did not start under callgrind:\n{said}", "Its log above says why.")
+        time.sleep(0.02)
+    return int(banner[1])
+
+
+def wait_for_the_database(client: Client, path: str) -> None:
+    """Until the first 200: on a busy machine the first attempt to reach the database may run out of time."""
+    deadline = time.monotonic() + START_SECONDS
+    while client.ask(path)[0] == 503 and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def read_total(counts: Path) -> int:

@@ -31,7 +31,10 @@ class Passage:
 
     def exchange(self, sleeper: Sleeper) -> bool:
         """Takes what the service has sent and brings all answers to it; false when the service hung up."""
-        received = self.service.recv(CHUNK)
+        try:
+            received = self.service.recv(CHUNK)
+        except ConnectionResetError:
+            received = b""
         if not received:
             return False
         types = self.asked.types(received)
@@ -46,7 +49,10 @@ class Passage:
             self.outstanding -= self.answered.types(part).count(READY)
             answers += part
         sleeper.wait_until_asleep()
-        self.service.sendall(answers)
+        try:
+            self.service.sendall(answers)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
         return True
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ def show_repeats(counter: callgrind.Counter, name: str, first: int, repeat: int)
 
 def line(name: str, now: int, before: Baseline | None) -> str:
     compared = f"  {baseline.change(before, name, now).describe()}" if before is not None else ""
-    return f"  {name:<10} {now:>9,} instructions a request{compared}".replace(",", " ")
+    return f"  {name:<10} {now:>8} instructions a request{compared}"
 
 
 def verdict(before: Baseline | None, counts: dict[str, int]) -> int:
