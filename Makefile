@@ -16,6 +16,7 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items --locked
+	cargo test --quiet --locked --test integration tidy::
 	scripts/cargo-deny check bans licenses sources
 	scripts/check-files
 	python3 -m unittest discover --start-directory benches/tests --top-level-directory .

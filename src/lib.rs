@@ -9,8 +9,8 @@
 //! 5. [`database`] answers the handlers' questions from PostgreSQL: the plan, the pool, the lanes, and a private
 //!    PostgreSQL where none is named.
 //!
-//! **Invariant:** imports go one way, `main → cli → commands → server → http → database`; [`config`] and [`exit`] are
-//! leaves. `tests/tidy.rs` holds this.
+//! **Invariant:** imports go one way, `main → cli → commands → server → http → database`; [`config`],
+//! [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
 
 pub mod cli;
 pub mod commands;

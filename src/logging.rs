@@ -6,26 +6,29 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Installs the log writer for this process; a broken `RUST_LOG` is said and `info` is used.
-pub(crate) fn install() {
-    let (filter, complaint) = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.is_empty() => match EnvFilter::try_new(&text) {
-            Ok(filter) => (filter, None),
-            Err(error) => (default_filter(), Some(format!("RUST_LOG={text} is not a log filter ({error})"))),
-        },
-        _ => (default_filter(), None),
-    };
+/// What `RUST_LOG` asks for; the error is one line for people.
+pub(crate) fn filter() -> Result<EnvFilter, String> {
+    match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+            format!("RUST_LOG={text} is not a log filter ({error}). Write a level, as in info, or a list, as in info,plimsoll=debug")
+        }),
+        _ => Ok(default_filter()),
+    }
+}
+
+/// Installs the log writer for this process.
+pub(crate) fn install(filter: EnvFilter) {
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let installed = tracing_subscriber::fmt()
+    // Installed once, at the start of the only command that logs.
+    let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
+        // A line that cannot be written is lost; by default that is complained of by a macro that panics.
+        .log_internal_errors(false)
         .try_init();
-    if let (Ok(()), Some(complaint)) = (installed, complaint) {
-        tracing::warn!("{complaint}; logging at info");
-    }
 }
 
 /// What is logged when nobody says otherwise. The pool's own warnings repeat what the lanes say better.

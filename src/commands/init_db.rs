@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** tables that are not ours are never changed, and it is said when there are such.
 
-use super::fail;
+use super::{fail, print};
 use crate::config::{InitDbArgs, SettingsError};
 use crate::database::fill::{FillError, fill};
 use crate::database::{Config, target};
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &InitDbArgs) -> Exit {
     };
     match runtime.block_on(fill(&config)) {
         Ok(report) => {
-            println!("{}\n{report}", target::describe(&config));
+            print(format_args!("{}\n{report}\n", target::describe(&config)));
             Exit::Done
         }
         Err(error @ FillError::Unreached(_)) => fail(Exit::DatabaseUnreached, error),

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a command returns its exit code; only `main` ends the process.
 
+use std::io::Write as _;
+
 use crate::exit::Exit;
 
 pub(crate) mod health;
@@ -10,6 +12,16 @@ pub(crate) mod serve;
 
 /// Says what went wrong and passes the exit code on.
 fn fail(exit: Exit, why: impl std::fmt::Display) -> Exit {
-    eprintln!("error: {why}");
+    say(format_args!("error: {why}"));
     exit
+}
+
+/// Writes a line to standard error. That nobody reads there any more, as under `| head`, must end nothing.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Writes text to standard output, with the same forbearance.
+fn print(text: impl std::fmt::Display) {
+    let _ = write!(std::io::stdout(), "{text}");
 }

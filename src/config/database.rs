@@ -80,9 +80,11 @@ impl DatabaseArgs {
     pub fn target(&self) -> Result<Target, SettingsError> {
         let target = resolve_target(self.database_url.as_deref(), pgenv::read_environment()?);
         if target != Target::Private {
-            for (flag, given) in
-                [("--data-dir", self.data_dir.is_some()), ("--private-pg-tcp", self.private_pg_tcp.is_some())]
-            {
+            for (flag, given) in [
+                ("--data-dir", self.data_dir.is_some()),
+                ("--pg-bin", self.pg_bin.is_some()),
+                ("--private-pg-tcp", self.private_pg_tcp.is_some()),
+            ] {
                 if given {
                     return Err(SettingsError::new(format!(
                         "{flag} belongs to the private PostgreSQL, but a database is named by --database-url, \

@@ -24,9 +24,14 @@ pub(super) fn read(path: &Path, known: &[&str]) -> Result<Vec<FileSetting>, Sett
 }
 
 fn parse(text: &str, known: &[&str]) -> Result<Vec<FileSetting>, String> {
-    let table: Table =
-        text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
+    let table: Table = text.parse().map_err(|error| explain(text, &error))?;
     table.into_iter().map(|(key, value)| setting(&key, value, known)).collect()
+}
+
+/// The line and what is wrong with it, without its text: that may hold a password.
+fn explain(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 fn setting(key: &str, value: Value, known: &[&str]) -> Result<FileSetting, String> {
@@ -92,6 +97,7 @@ mod tests {
     #[test]
     fn a_section_and_broken_toml_are_refused() {
         assert!(parse("[listen]\nport = 1", KNOWN).unwrap_err().contains("flat"));
-        assert!(parse("port = ", KNOWN).is_err());
+        let why = parse("port = 1\nlisten = s3cret", KNOWN).unwrap_err();
+        assert!(why.starts_with("line 2: ") && !why.contains("s3cret"), "{why}");
     }
 }

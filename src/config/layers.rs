@@ -8,11 +8,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command};
+use clap::{ArgAction, ArgMatches, Command};
 
 use super::file;
 use crate::exit::Exit;
@@ -61,16 +62,16 @@ pub enum Refusal {
 impl Refusal {
     /// Prints it where it belongs and gives the exit code.
     pub fn report(self) -> Exit {
+        // A closed standard output or error leaves nobody to tell, and changes no exit code.
         match self {
             Self::Settings(error) => {
-                eprintln!("error: {error}");
+                let _ = writeln!(std::io::stderr(), "error: {error}");
                 Exit::Settings
             }
             Self::Clap { error, origin } => {
-                // A closed standard output leaves nobody to tell.
                 let _ = error.print();
                 if let Some(origin) = origin {
-                    eprintln!("\nThe value came from {origin}.");
+                    let _ = writeln!(std::io::stderr(), "\nThe value came from {origin}.");
                 }
                 // A value that is missing, as in a bare `--port`, is told as an invalid one.
                 let missing = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(v)) if v.is_empty());
@@ -94,6 +95,10 @@ pub fn parse(command: Command, arguments: &[OsString]) -> Result<Parsed, Refusal
         let known = file_keys(&layered);
         let settings = file::read(path, &known.iter().map(String::as_str).collect::<Vec<_>>());
         for setting in settings.map_err(Refusal::Settings)? {
+            if setting.values.len() != 1 && !takes_list(&layered, &setting.name) {
+                let why = format!("in {}: `{}` takes one value, not a list", path.display(), setting.name);
+                return Err(Refusal::Settings(SettingsError::new(why)));
+            }
             from_file.insert(setting.name.clone());
             layered = set_default(layered, &setting.name, &setting.values);
         }
@@ -134,6 +139,13 @@ fn file_keys(command: &Command) -> Vec<String> {
         .filter(|long| !["config", "show-config", "help", "version"].contains(long))
         .map(str::to_owned)
         .collect()
+}
+
+/// Whether a flag may be repeated.
+fn takes_list(command: &Command, long: &str) -> bool {
+    let mut arguments = command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments);
+    let argument = arguments.find(|argument| argument.get_long() == Some(long));
+    argument.is_some_and(|argument| matches!(argument.get_action(), ArgAction::Append))
 }
 
 fn set_default(command: Command, long: &str, values: &[String]) -> Command {

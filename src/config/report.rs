@@ -9,11 +9,19 @@ use clap::{Arg, Command};
 
 use super::layers::Parsed;
 
-/// Settings whose default is worked out at start rather than written down: flag name and what is in force.
-pub type WorkedOut<'a> = [(&'a str, String)];
+/// A setting whose default is worked out at start rather than written down.
+#[derive(Debug)]
+pub struct WorkedOut {
+    /// The flag's long name.
+    pub name: &'static str,
+    /// What is in force.
+    pub value: String,
+    /// The variable that it was worked out from, if it was from one.
+    pub variable: Option<&'static str>,
+}
 
 /// The table of `serve --show-config`: name, value, source, one line each.
-pub fn show(parsed: &Parsed, worked_out: &WorkedOut<'_>) -> String {
+pub fn show(parsed: &Parsed, worked_out: &[WorkedOut]) -> String {
     let mut rows = vec![("setting".to_owned(), "value".to_owned(), "from".to_owned())];
     if let Some(serve) = parsed.command.find_subcommand("serve") {
         rows.extend(settings(serve).map(|argument| row(parsed, argument, worked_out)));
@@ -58,7 +66,7 @@ fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
     })
 }
 
-fn row(parsed: &Parsed, argument: &Arg, worked_out: &WorkedOut<'_>) -> (String, String, String) {
+fn row(parsed: &Parsed, argument: &Arg, worked_out: &[WorkedOut]) -> (String, String, String) {
     let long = argument.get_long().unwrap_or_default();
     let id = argument.get_id().as_str();
     let matches = parsed.matches.subcommand_matches("serve");
@@ -67,6 +75,7 @@ fn row(parsed: &Parsed, argument: &Arg, worked_out: &WorkedOut<'_>) -> (String, 
         .and_then(|matches| matches.get_raw(id))
         .map(|values| values.map(|v| v.to_string_lossy().into_owned()).collect::<Vec<_>>().join(", "))
         .map(|value| if long == "database-url" { mask(&value) } else { value });
+    let unset = worked_out.iter().find(|found| found.name == long).filter(|_| value.is_none());
     let from = match source {
         Some(ValueSource::CommandLine) => format!("flag --{long}"),
         Some(ValueSource::EnvVariable) => {
@@ -78,10 +87,13 @@ fn row(parsed: &Parsed, argument: &Arg, worked_out: &WorkedOut<'_>) -> (String, 
                 parsed.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
             )
         }
-        _ => "default".into(),
+        _ => match unset.and_then(|found| found.variable) {
+            Some(variable) => format!("environment {variable}"),
+            None => "default".into(),
+        },
     };
-    let unset = || worked_out.iter().find(|(name, _)| *name == long).map(|(_, value)| value.clone());
-    (long.to_owned(), value.or_else(unset).unwrap_or_else(|| "-".into()), from)
+    let shown = value.or_else(|| unset.map(|found| found.value.clone()));
+    (long.to_owned(), shown.unwrap_or_else(|| "-".into()), from)
 }
 
 fn flag(argument: &Arg) -> String {
@@ -111,20 +123,21 @@ fn possible_values(argument: &Arg) -> String {
 /// Hides the password of a URL or of key=value pairs; where it cannot tell what is secret, it hides more.
 pub fn mask(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return mask_pairs(url) };
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let masked = match authority.rsplit_once('@') {
+    // To the driver the credentials end at the first `@`, and hold whatever stands before it, `/` and `?` too.
+    let (credentials, _) = rest.split_once('@').unwrap_or_default();
+    let query = rest[credentials.len()..].find('?').map_or(rest.len(), |at| credentials.len() + at);
+    let (address, query) = rest.split_at(query);
+    let address = match address.rsplit_once('@') {
         Some((user, host)) => match user.split_once(':') {
             Some((name, _)) => format!("{name}:***@{host}"),
-            None => authority.to_owned(),
+            None if names_password(user) => format!("***@{host}"),
+            None => address.to_owned(),
         },
-        None => authority.to_owned(),
+        None => address.to_owned(),
     };
     // Parameters may be percent-encoded, their names too.
-    let path = match path.split_once('?') {
-        Some((path, query)) if query.contains('%') || names_password(query) => format!("{path}?***"),
-        _ => path.to_owned(),
-    };
-    format!("{scheme}://{masked}{path}")
+    let query = if query.contains('%') || names_password(query) { "?***" } else { query };
+    format!("{scheme}://{address}{query}")
 }
 
 /// Hides all that follows the password's key: a quoted value may hold anything.
@@ -154,5 +167,9 @@ mod tests {
         assert_eq!(mask("postgres://me@db/x?sslmode=disable"), "postgres://me@db/x?sslmode=disable");
         assert_eq!(mask("postgres://db/x"), "postgres://db/x");
         assert_eq!(mask("postgres://me:a@b@db/x"), "postgres://me:***@db/x");
+        assert_eq!(mask("postgres://me:s3/cr?t@db/x"), "postgres://me:***@db/x");
+        assert_eq!(mask("postgres://me@db/x?password=s3@cret"), "postgres://me@db/x?***");
+        assert_eq!(mask("postgres://db/x?password=s3@cret"), "postgres://***@cret");
+        assert_eq!(mask("postgres://me:s3/cr?t@db?sslmode=disable"), "postgres://me:***@db?sslmode=disable");
     }
 }

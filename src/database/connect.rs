@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -15,6 +16,17 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::reach::Reach;
 use crate::config::database::Statements;
+
+/// The least time for opening a connection to one host, whatever the URL says of its socket.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long opening one connection may take in all, authentication and set-up included; the driver's `connect_timeout`
+/// covers only the socket. Each host that is named has its time: the last one may be the one that answers.
+pub(super) fn patience(config: &Config) -> Duration {
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
+    let each = config.get_connect_timeout().copied().unwrap_or_default().max(SHORTEST_PATIENCE);
+    each.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))
+}
 
 /// How the driver's connections are made for one worker's pool.
 #[derive(Debug, Clone)]
@@ -99,6 +111,24 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_that_is_named_gets_its_time() {
+        for (url, seconds) in [
+            ("host=a", 2),
+            ("host=a,b,c", 6),
+            ("host=a connect_timeout=1", 2),
+            ("host=a,b connect_timeout=10", 20),
+            ("hostaddr=192.0.2.1,192.0.2.2", 4),
+        ] {
+            assert_eq!(patience(&url.parse().unwrap()), Duration::from_secs(seconds), "{url}");
         }
     }
 }

@@ -6,20 +6,21 @@
 //! **Invariant:** a connection goes back to the pool only when all its answers have come; any other end closes it.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError};
+use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use rand::rngs::SmallRng;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::error::Error;
 use super::pool::{PoolSettings, describe_failure};
+use super::queue::Queue;
 use super::reach::{Backoff, Reach};
 use super::statements::Statements;
-
-/// Requests that wait for a checkout at the most; past it they are refused at once.
-const MOST_WAITING: usize = 16_384;
 
 /// A worker's pool, used one request at a time.
 pub(super) struct Exclusive {
@@ -28,14 +29,18 @@ pub(super) struct Exclusive {
     reach: Arc<Reach>,
     random: RefCell<SmallRng>,
     backoff: RefCell<Backoff>,
-    /// After a failed attempt: when the next may be made.
+    /// After a failed attempt at one more connection: when the next may be made.
     retry_at: Cell<Option<Instant>>,
+    queue: Queue,
+    /// Wakes a request that waits for a connection of those that there are.
+    returned: Rc<Notify>,
 }
 
 /// One database connection for one request.
 pub(super) struct Checkout {
     object: Option<Object>,
     statements: Statements,
+    returned: Rc<Notify>,
 }
 
 impl Exclusive {
@@ -52,44 +57,77 @@ impl Exclusive {
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
+            queue: Queue::default(),
+            returned: Rc::default(),
         })
     }
 
     /// Waits for a connection until the deadline.
     pub(super) async fn check_out(&self, deadline: Instant) -> Result<Checkout, Error> {
-        if self.retry_at.get().is_some_and(|at| Instant::now() < at) {
-            return Err(Error::Unreached);
-        }
-        if self.pool.status().waiting >= MOST_WAITING {
-            return Err(Error::Overloaded);
-        }
-        let object = match tokio::time::timeout_at(deadline, self.pool.get()).await {
-            Err(_) | Ok(Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait))) => {
-                return Err(Error::Deadline);
-            }
-            Ok(Err(error)) => return Err(self.note_failure(&error)),
-            Ok(Ok(object)) => object,
-        };
-        let mut checkout = Checkout { object: Some(object), statements: Statements::Unnamed };
+        let waiting = self.queue.join()?;
+        let object = tokio::time::timeout_at(deadline, self.take()).await.map_err(|_| Error::Deadline)??;
+        drop(waiting);
+        let new = Object::metrics(&object).recycle_count == 0;
+        let returned = Rc::clone(&self.returned);
+        let mut checkout = Checkout { object: Some(object), statements: Statements::Unnamed, returned };
         let prepared = Statements::prepare(checkout.object()?, self.settings.statements);
-        let prepared = tokio::time::timeout_at(deadline, prepared).await;
-        checkout.statements = prepared.map_err(|_| Error::Deadline)??;
-        if self.retry_at.take().is_some() {
-            *self.backoff.borrow_mut() = Backoff::new();
+        match tokio::time::timeout_at(deadline, prepared).await {
+            Err(_) => return Err(Error::Deadline),
+            Ok(Err(error)) => {
+                // Closed first: a connection without its statements is of no use to the others.
+                drop(checkout);
+                self.rest(Backoff::MOST);
+                return Err(error.into());
+            }
+            Ok(Ok(statements)) => checkout.statements = statements,
         }
-        self.reach.reached();
+        if new {
+            *self.backoff.borrow_mut() = Backoff::new();
+            self.retry_at.set(None);
+            self.reach.reached();
+        }
         Ok(checkout)
     }
 
-    fn note_failure(&self, error: &PoolError) -> Error {
-        if self.pool.status().size == 0 {
-            let wait = self.backoff.borrow_mut().next(&mut self.random.borrow_mut(), Backoff::MOST);
-            self.retry_at.set(Some(Instant::now() + wait));
-            self.reach.lost(&describe_failure(error));
-        } else {
-            self.reach.short(&describe_failure(error));
+    /// Takes a connection that is there, or opens one. After a failed attempt at one more, the next one is some time off,
+    /// and what there is has to do.
+    async fn take(&self) -> Result<Object, Error> {
+        loop {
+            if self.retry_at.get().is_some_and(|at| Instant::now() < at) {
+                let status = self.pool.status();
+                if status.size == 0 {
+                    // The next in line need not wait either.
+                    self.returned.notify_one();
+                    return Err(Error::Unreached);
+                }
+                if status.available == 0 {
+                    self.returned.notified().await;
+                    continue;
+                }
+            }
+            match self.pool.get().await {
+                Ok(object) => return Ok(object),
+                Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Error::Deadline),
+                Err(error) => self.note_failure(&describe_failure(&error)),
+            }
         }
-        Error::Unreached
+    }
+
+    fn note_failure(&self, why: &str) {
+        let most = if self.pool.status().size == 0 {
+            self.reach.lost(why);
+            Backoff::MOST
+        } else {
+            self.reach.short(why);
+            Backoff::MOST_FOR_ANOTHER
+        };
+        self.rest(most);
+    }
+
+    /// Puts the next attempt at one more connection off.
+    fn rest(&self, most: Duration) {
+        let wait = self.backoff.borrow_mut().next(&mut self.random.borrow_mut(), most);
+        self.retry_at.set(Some(Instant::now() + wait));
     }
 }
 
@@ -120,5 +158,6 @@ impl Drop for Checkout {
             // An answer may still be pending on it.
             drop(Object::take(object));
         }
+        self.returned.notify_one();
     }
 }

@@ -4,6 +4,7 @@
 
 use tokio_postgres::{Config, NoTls};
 
+use super::connect::patience;
 use super::error::describe;
 use super::schema::{self, Report, SchemaError};
 
@@ -20,7 +21,8 @@ pub enum FillError {
 
 /// Connects, loads schema and rows, and says what was done.
 pub async fn fill(config: &Config) -> Result<Report, FillError> {
-    let reached = config.connect(NoTls).await;
+    let reached = tokio::time::timeout(patience(config), config.connect(NoTls)).await;
+    let reached = reached.map_err(|_| FillError::Unreached("it did not answer in time".into()))?;
     let (mut client, connection) = reached.map_err(|error| FillError::Unreached(describe(&error)))?;
     tokio::select! {
         outcome = schema::load(&mut client) => Ok(outcome?),

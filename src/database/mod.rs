@@ -23,6 +23,7 @@ mod lanes;
 pub mod plan;
 mod pool;
 pub mod probe;
+mod queue;
 mod reach;
 pub mod schema;
 mod session;

@@ -12,14 +12,10 @@ use deadpool_postgres::{
 };
 use tokio_postgres::Config;
 
-use super::connect::{Connector, NewestTask};
+use super::connect::{self, Connector, NewestTask};
 use super::error::describe;
 use super::reach::Reach;
 use crate::config::database::Statements;
-
-/// How long opening one connection may take in all, authentication and set-up included; the driver's `connect_timeout`
-/// covers only the socket.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a worker's pool is made from.
 #[derive(Debug, Clone)]
@@ -44,8 +40,8 @@ pub(super) fn build(
     // Fast: a connection is known to be closed without asking the server.
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
-    let timeouts =
-        Timeouts { wait: Some(settings.wait), create: Some(CREATE_TIMEOUT), recycle: Some(CREATE_TIMEOUT) };
+    let patience = Some(connect::patience(&settings.config));
+    let timeouts = Timeouts { wait: Some(settings.wait), create: patience, recycle: patience };
     let sizes = PoolConfig { max_size: settings.max_size as usize, timeouts, ..PoolConfig::default() };
     let pool = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1).build()?;
     Ok((pool, newest))

@@ -4,11 +4,9 @@
 
 use tokio_postgres::{Config, NoTls};
 
+use super::connect::patience;
 use super::error::describe;
 use super::plan::Room;
-
-/// How long the first contact may take before it counts as failed.
-const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Limits of the server, the role and the database (-1 for none), what is kept back, and what is taken. A superuser may
 /// use the reserved ones too. `reserved_connections` exists from PostgreSQL 16 on. Of other roles' sessions an ordinary role
@@ -37,7 +35,7 @@ pub struct Facts {
 
 /// Connects once and asks; the error is one line for people.
 pub async fn ask(config: &Config) -> Result<Facts, String> {
-    match tokio::time::timeout(PROBE_TIMEOUT, connect_and_ask(config)).await {
+    match tokio::time::timeout(patience(config), connect_and_ask(config)).await {
         Ok(answer) => answer,
         Err(_) => Err("it did not answer in time".into()),
     }

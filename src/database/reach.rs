@@ -93,6 +93,8 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(20);
     /// The interface's promise: the service is back within a second of the database.
     pub(super) const MOST: Duration = Duration::from_millis(300);
+    /// The longest wait between attempts at one more connection while others serve.
+    pub(super) const MOST_FOR_ANOTHER: Duration = Duration::from_secs(5);
 
     pub(super) fn new() -> Self {
         Self { next: Self::FIRST }

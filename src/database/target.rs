@@ -27,7 +27,11 @@ pub fn configuration(target: &Target) -> Result<Option<Config>, SettingsError> {
             "the database's address cannot be used: {why}. It looks like postgres://user:password@host:5432/database"
         ))
     };
-    let mut config = Config::from_str(url).map_err(|error| refuse(&super::error::describe(&error)))?;
+    let mut config = Config::from_str(url).map_err(|error| refuse(&explain(url, &error)))?;
+    // An unescaped `@` in a password ends it for the driver; the rest must not be shown as a host's name.
+    if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+        return Err(refuse(&"there are two @ in it: write one that belongs to the password as %40"));
+    }
     let filled = variables.pairs().filter(|(key, _)| is_open(&config, url, key));
     let extra = filled.map(|(key, value)| format!("{key}='{}'", quote(value))).collect::<Vec<_>>().join(" ");
     let extra = Config::from_str(&extra).map_err(|error| refuse(&super::error::describe(&error)))?;
@@ -78,7 +82,22 @@ fn is_open(config: &Config, url: &str, key: &str) -> bool {
         "user" => config.get_user().is_none(),
         "password" => config.get_password().is_none(),
         "dbname" => config.get_dbname().is_none(),
-        _ => !url.contains("sslmode="),
+        _ => is_ssl_open(config, url),
+    }
+}
+
+/// Whether the URL leaves the use of TLS open; a mode that differs from the driver's default was written there.
+fn is_ssl_open(config: &Config, url: &str) -> bool {
+    config.get_ssl_mode() == SslMode::Prefer && !url.contains("sslmode")
+}
+
+/// What is wrong with an address, without its text where that may hold a password: words without a scheme read as keys.
+fn explain(url: &str, error: &tokio_postgres::Error) -> String {
+    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    if !is_url && url.contains('@') {
+        "it begins with neither postgres:// nor postgresql://".into()
+    } else {
+        super::error::describe(error)
     }
 }
 
@@ -101,7 +120,7 @@ fn fill(config: &mut Config, extra: &Config, url: &str) {
     if let Some(dbname) = extra.get_dbname() {
         config.dbname(dbname);
     }
-    if !url.contains("sslmode=") {
+    if is_ssl_open(config, url) {
         config.ssl_mode(extra.get_ssl_mode());
     }
 }
@@ -154,11 +173,28 @@ mod tests {
     #[test]
     fn tls_that_we_cannot_speak_is_refused_and_not_silently_left_out() {
         assert!(build(Some("postgres://db/x?sslmode=require"), &[]).unwrap_err().to_string().contains("TLS"));
+        for url in ["host=db sslmode = require", "postgres://db/x?ssl%6dode=require"] {
+            assert!(build(Some(url), &[]).is_err(), "{url}");
+            assert!(build(Some(url), &[("sslmode", "disable")]).is_err(), "{url}");
+        }
         assert!(build(None, &[("host", "db"), ("sslmode", "require")]).is_err());
         assert!(
             build(Some("postgres://db/x?sslmode=disable"), &[("sslmode", "require")]).is_ok(),
             "the URL wins"
         );
+    }
+
+    #[test]
+    fn a_broken_url_is_refused_without_its_password() {
+        for url in [
+            "me:s3cret@db/x?sslmode=disable",
+            "mysql://me:s3cret@db/x?a=b",
+            "postgres://me:pass@s3cret@db/x",
+            "me:s3cret@db/x",
+        ] {
+            let why = build(Some(url), &[]).unwrap_err().to_string();
+            assert!(!why.contains("s3cret") && why.contains("postgres://user:password@host"), "{url}: {why}");
+        }
     }
 
     #[test]

@@ -92,11 +92,8 @@ fn render<E: std::error::Error + 'static>(
     write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
 ) -> Result<Bytes, Error> {
     let mut buffer = context.buffer.borrow_mut();
-    match write(&mut buffer) {
-        Ok(()) => Ok(buffer.split().freeze()),
-        Err(error) => {
-            buffer.clear();
-            Err(Error::Rendering(Box::new(error)))
-        }
-    }
+    // What an answer that failed, or panicked, left behind belongs to no other answer.
+    buffer.clear();
+    write(&mut buffer).map_err(|error| Error::Rendering(Box::new(error)))?;
+    Ok(buffer.split().freeze())
 }

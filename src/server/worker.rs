@@ -45,6 +45,8 @@ pub(super) struct Worker {
     pub(super) limits: LimitsArgs,
     pub(super) phase: Cell<Phase>,
     pub(super) scratch: RefCell<Box<[u8]>>,
+    /// Answers of pipelined requests, gathered within a turn of one connection.
+    pub(super) gathered: RefCell<Vec<u8>>,
     connections: RefCell<Slab<Rc<ConnectionState>>>,
     /// Accept loops that still run.
     accepting: Cell<usize>,
@@ -116,6 +118,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
         limits: share.limits,
         phase: Cell::new(Phase::Serving),
         scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+        gathered: RefCell::default(),
         connections: RefCell::default(),
         accepting: Cell::new(share.listeners.len()),
         emptied: Notify::new(),

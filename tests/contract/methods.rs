@@ -127,6 +127,14 @@ fn a_post_with_a_body_is_405_and_its_body_is_never_read_as_a_request() {
 }
 
 #[test]
+fn a_post_that_waits_for_100_is_405_at_once() {
+    let server = TestServer::without_database();
+    let mut client = server.connect();
+    client.send(request_with("POST", "/json", &["Content-Length: 1000000", "Expect: 100-continue"]));
+    assert_eq!(client.receive().status, 405, "no 100 before it: the body is not wanted");
+}
+
+#[test]
 fn a_large_post_is_405_and_its_answer_can_be_read() {
     let server = TestServer::without_database();
     for expect in [None, Some("X-Nothing: expected")] {

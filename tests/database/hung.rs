@@ -80,9 +80,9 @@ fn after_a_hang_answers_are_right_again() {
         let mut forwarder = Forwarder::start();
         let server = start(&forwarder, &database, dispatch);
         let mut client = server.connect();
-        for _ in 0..3 {
+        for _ in 0..2 {
             forwarder.hang();
-            for _ in 0..3 {
+            for _ in 0..2 {
                 expect_unavailable(&mut client, "/queries?queries=20");
             }
             forwarder.restore();

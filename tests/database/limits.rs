@@ -41,6 +41,28 @@ fn a_limit_of_the_role_counts_like_one_of_the_server() {
 }
 
 #[test]
+fn exclusive_requests_wait_for_the_connections_that_there_are() {
+    let database = TestDatabase::create();
+    let flags =
+        ["serve", "--port", "0", "--workers", "1", "--dispatch", "exclusive", "--pool-per-core", "20"];
+    let server = ServerSetup::of(&flags)
+        .args(&["--request-deadline", "30s"])
+        .env("DATABASE_URL", database.url())
+        .start();
+    assert_eq!(get(&server, "/db").status, 200);
+    let admin = Cluster::shared().administer("postgres");
+    admin.run(&format!("ALTER DATABASE {} CONNECTION LIMIT 3", database.name()));
+    let targets = vec!["/queries?queries=20".to_owned(); 200];
+    for _ in 0..3 {
+        let answers = answers_at_once(&server, &targets);
+        let good = answers.iter().filter(|response| response.status == 200).count();
+        assert_eq!(good, targets.len(), "{}", server.stderr());
+    }
+    let lines = server.stderr().lines().filter(|line| line.contains("fewer database connections")).count();
+    assert!((1..4).contains(&lines), "said {lines} times:\n{}", server.stderr());
+}
+
+#[test]
 fn connections_that_run_out_later_leave_the_service_on_what_it_has() {
     let database = TestDatabase::create();
     let server = TestServer::on(&database);

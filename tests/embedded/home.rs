@@ -3,6 +3,7 @@
 //! **Invariant:** a place that goes while a process still works in it fails its test, and ends that process.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -106,8 +107,30 @@ impl Drop for Home {
 pub(crate) fn processes_in(dir: &Path) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let inside = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
+    let servers = servers_of(dir);
+    let inside = |pid: &i32| match fs::read_link(format!("/proc/{pid}/cwd")) {
+        Ok(cwd) => cwd.starts_with(dir),
+        // A container's root may not see where another user's process works.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            servers.contains(pid) || parent_of(*pid).is_some_and(|parent| servers.contains(&parent))
+        }
+        Err(_) => false,
+    };
     numbers.filter(inside).collect()
+}
+
+/// What the clusters in a data directory say of themselves.
+fn servers_of(dir: &Path) -> Vec<i32> {
+    let clusters = fs::read_dir(dir).into_iter().flatten().flatten();
+    let pid_files =
+        clusters.filter_map(|cluster| fs::read_to_string(cluster.path().join("postmaster.pid")).ok());
+    pid_files.filter_map(|text| text.lines().next()?.parse().ok()).collect()
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    // After the name, which may hold spaces, come the state and the parent.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Runs async code to its end, within [`PATIENCE`].

@@ -2,35 +2,17 @@
 //!
 //! **Invariant:** nothing is installed or changed from here.
 
-use std::env;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder that holds `initdb` and `postgres`: from the path, Debian's newest, or what `make` put into the cache.
+/// The folder that holds `initdb` and `postgres`. The script looks where the service looks, and `make test` has run it.
 pub(crate) fn find_directory() -> PathBuf {
-    let on_path =
-        env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    let cached = env::home_dir().map(|home| home.join(".cache/plimsoll/postgresql/bin"));
-    on_path
-        .into_iter()
-        .chain(debian_directories())
-        .chain(cached)
-        .find(|directory| directory.join("initdb").is_file() && directory.join("postgres").is_file())
-        .expect("PostgreSQL's programs: install postgresql, or run `make test`, which fetches them")
-}
-
-/// `/usr/lib/postgresql/NN/bin`, the newest first.
-fn debian_directories() -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir("/usr/lib/postgresql") else { return Vec::new() };
-    let mut versions: Vec<u32> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    versions.sort_unstable_by(|a, b| b.cmp(a));
-    versions
-        .into_iter()
-        .map(|version| Path::new("/usr/lib/postgresql").join(format!("{version}/bin")))
-        .collect()
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/find-postgresql");
+    let found = Command::new(script).output().expect("scripts/find-postgresql runs");
+    assert!(found.status.success(), "no PostgreSQL: install it, or run `make test`, which fetches it");
+    PathBuf::from(String::from_utf8(found.stdout).expect("a path").trim_end())
 }
 
 /// Who may own a cluster when root runs the tests: PostgreSQL refuses root.

@@ -13,7 +13,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 const WATCHER: &str = r#"
 read -r _
 for file in "$1"/data/pg*/postmaster.pid; do
-    if read -r pid <"$file"; then kill -QUIT "$pid"; fi
+    read -r pid <"$file" && kill -QUIT "$pid" || continue
+    # It is no child of this shell, and goes on writing until it is gone.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" && sleep 0.2 || break; done
 done 2>/dev/null
 rm -rf "$1"
 "#;

@@ -25,7 +25,7 @@ pub(crate) use data_directory::DataDirectory;
 pub(crate) use database::{Session, TestDatabase};
 pub(crate) use forwarder::Forwarder;
 pub(crate) use frontend::{Conversation, Message};
-pub(crate) use patience::{PATIENCE, wait_until};
+pub(crate) use patience::{PATIENCE, expect_within, wait_until};
 pub(crate) use ports::unused_port;
 pub(crate) use requests::{answers_at_once, get, request, request_with, worlds};
 pub(crate) use response::Response;

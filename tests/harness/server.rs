@@ -77,6 +77,11 @@ impl ServerSetup {
         self
     }
 
+    /// The command itself, for a test that starts it in its own way.
+    pub(crate) fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
     /// Starts it without waiting for anything; its home goes with the setup, which nothing but a person's needs.
     pub(crate) fn launch(mut self) -> Program {
         Program::start(&mut self.command)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Client, TestDatabase, TestServer, request};
+use crate::harness::{Client, ServerSetup, TestDatabase, TestServer, request, unused_port};
 
 #[test]
 fn connections_waiting_in_the_backlog_are_answered() {
@@ -33,7 +33,9 @@ fn connections_waiting_in_the_backlog_are_answered() {
 
 #[test]
 fn a_connection_from_the_backlog_that_sends_late_is_answered_within_the_grace() {
-    let mut server = TestServer::without_database();
+    let nowhere = format!("postgres://nobody@127.0.0.1:{}/none", unused_port());
+    let patient = ["--drain-grace", "20s", "--drain-deadline", "30s"];
+    let mut server = ServerSetup::with_url(&nowhere).args(&patient).start();
     server.signal(Signal::STOP);
     let mut clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
     server.signal(Signal::TERM);

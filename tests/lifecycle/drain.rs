@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::wait_until_refused;
-use crate::harness::{Client, Forwarder, ServerSetup, TestDatabase, TestServer, request};
+use crate::harness::{Client, Forwarder, ServerSetup, TestDatabase, TestServer, expect_within, request};
 
 const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
 
@@ -151,6 +151,45 @@ fn what_runs_is_finished_until_the_deadline() {
 }
 
 #[test]
+fn a_request_sent_behind_one_that_runs_is_answered_in_a_drain_too() {
+    let database = TestDatabase::create();
+    let mut forwarder = Forwarder::start();
+    let mut server = ServerSetup::with_url(&database.url_through(forwarder.port()))
+        .args(&["--request-deadline", "20s", "--drain-deadline", "20s"])
+        .start();
+    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    forwarder.hang();
+    for client in &mut clients {
+        client.send(request("GET", "/db"));
+        client.expect_silence(Duration::from_millis(100));
+    }
+    server.signal(Signal::TERM);
+    wait_until_refused(server.address());
+    // The first request is read long since; these lie in the kernel until it is answered. One is not whole yet.
+    let (second, third) = (request("GET", "/json"), request("GET", "/plaintext"));
+    clients[0].send(&second);
+    clients[1].send([&second[..], &third].concat());
+    clients[2].send(&second[..20]);
+    clients[2].expect_silence(Duration::from_millis(100));
+    forwarder.restore();
+    for (client, answers) in clients.iter_mut().zip([2, 3, 1]) {
+        for number in 1..=answers {
+            let response = client.receive();
+            assert_eq!(response.status, 200, "answer {number} of {answers}: {response:?}");
+            assert_eq!(
+                response.announces_close(),
+                number == answers && answers > 1,
+                "answer {number} of {answers}"
+            );
+        }
+    }
+    clients[2].send(&second[20..]);
+    assert!(clients[2].receive().announces_close());
+    clients.iter_mut().for_each(Client::expect_close);
+    assert_eq!(server.wait(Duration::from_secs(10)).code, Some(0));
+}
+
+#[test]
 fn what_still_runs_at_the_deadline_is_cut_off() {
     let database = TestDatabase::create();
     let forwarder = Forwarder::start();
@@ -172,20 +211,22 @@ fn what_still_runs_at_the_deadline_is_cut_off() {
 #[test]
 fn the_default_drain_fits_into_two_seconds_whatever_hangs() {
     let database = TestDatabase::create();
-    let forwarder = Forwarder::start();
-    let mut server = ServerSetup::with_url(&database.url_through(forwarder.port())).start();
-    let mut waiting = server.connect();
-    assert_eq!(waiting.get("/db").status, 200);
-    let (mut idle, mut half) = (server.connect(), server.connect());
-    assert_eq!(idle.get("/json").status, 200);
-    forwarder.hang();
-    waiting.send(request("GET", "/updates?queries=20"));
-    half.send("GET /json HT");
-    waiting.expect_silence(Duration::from_millis(100));
-    let start = Instant::now();
-    server.signal(Signal::TERM);
-    server.wait(Duration::from_secs(10));
-    assert!(start.elapsed() < Duration::from_secs(2), "ended after {:?}", start.elapsed());
+    expect_within("the default drain", Duration::from_secs(2), || {
+        let forwarder = Forwarder::start();
+        let mut server = ServerSetup::with_url(&database.url_through(forwarder.port())).start();
+        let mut waiting = server.connect();
+        assert_eq!(waiting.get("/db").status, 200);
+        let (mut idle, mut half) = (server.connect(), server.connect());
+        assert_eq!(idle.get("/json").status, 200);
+        forwarder.hang();
+        waiting.send(request("GET", "/updates?queries=20"));
+        half.send("GET /json HT");
+        waiting.expect_silence(Duration::from_millis(100));
+        let start = Instant::now();
+        server.signal(Signal::TERM);
+        server.wait(Duration::from_secs(10));
+        start.elapsed()
+    });
 }
 
 #[test]

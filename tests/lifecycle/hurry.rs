@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::wait_until_refused;
-use crate::harness::{Client, Forwarder, ServerSetup, TestDatabase, TestServer, request};
+use crate::harness::{
+    Client, Forwarder, PATIENCE, ServerSetup, TestDatabase, TestServer, request, wait_until,
+};
 
 /// A service with a request that hangs, and a drain that would wait for it.
 fn busy(database: &TestDatabase, forwarder: &Forwarder) -> (TestServer, Client) {
@@ -15,7 +17,7 @@ fn busy(database: &TestDatabase, forwarder: &Forwarder) -> (TestServer, Client) 
         .args(&["--request-deadline", "60s", "--drain-grace", "60s", "--drain-deadline", "60s"])
         .start();
     let mut client = server.connect();
-    assert_eq!(client.get("/db").status, 200);
+    wait_until("the first row", PATIENCE, || (client.get("/db").status == 200).then_some(()));
     forwarder.hang();
     client.send(request("GET", "/db"));
     client.expect_silence(Duration::from_millis(100));

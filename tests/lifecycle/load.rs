@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** a client may send until an answer says `Connection: close`; each request it has sent is answered.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -15,11 +14,10 @@ const ROUTES: [&str; 5] = ["/db", "/plaintext", "/queries?queries=20", "/updates
 
 /// Asks until an answer says that it was the last; gives how many were answered, or what went wrong.
 pub(super) fn ask_to_the_end(
-    address: SocketAddr,
+    mut client: Client,
     number: usize,
     answered: &AtomicUsize,
 ) -> Result<usize, String> {
-    let mut client = Client::connect(address);
     for count in 0.. {
         let target = ROUTES[(number + count) % ROUTES.len()];
         client
@@ -50,8 +48,9 @@ fn drain_under_load(mut server: TestServer, signal: Signal) {
     thread::scope(|scope| {
         let clients: Vec<_> = (0..24)
             .map(|number| {
-                let answered = &answered;
-                scope.spawn(move || ask_to_the_end(address, number, answered))
+                // Connected before the load runs, so that no client is late for the stop.
+                let (answered, client) = (&answered, Client::connect(address));
+                scope.spawn(move || ask_to_the_end(client, number, answered))
             })
             .collect();
         wait_for_load(&answered, 500);

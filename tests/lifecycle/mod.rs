@@ -6,14 +6,18 @@ mod backlog;
 mod drain;
 mod hurry;
 mod load;
+mod output;
 mod private;
 mod terminal;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use crate::harness::{Client, PATIENCE, wait_until};
+use crate::harness::{PATIENCE, wait_until};
 
 /// Waits until nobody takes new connections: the signal has been noticed and the listeners are closed.
 fn wait_until_refused(address: SocketAddr) {
-    wait_until("the listeners to close", PATIENCE, || Client::try_connect(address).is_err().then_some(()));
+    // A SYN that is dropped rather than refused is no new connection either, and would be sent again only a second later.
+    let refused = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_err();
+    wait_until("the listeners to close", PATIENCE, || refused().then_some(()));
 }

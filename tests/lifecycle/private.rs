@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::harness::{
-    DataDirectory, PATIENCE, ServerSetup, TestServer, get, unused_port, wait_until, worlds,
+    DataDirectory, PATIENCE, ServerSetup, TestServer, expect_within, get, unused_port, wait_until, worlds,
 };
 
 fn setup(data: &DataDirectory) -> ServerSetup {
@@ -47,10 +47,15 @@ fn a_second_start_takes_the_cluster_over_with_its_rows_in_under_two_seconds() {
     // Fixed numbers: what a second start must not load anew.
     let written = worlds(&get(&server, "/updates?queries=500"));
     assert_eq!(server.stop().code, Some(0));
-    let begun = Instant::now();
+    expect_within("a second start", Duration::from_secs(2), || {
+        let begun = Instant::now();
+        let mut server = setup(&data).start();
+        assert_eq!(get(&server, "/db").status, 200);
+        let took = begun.elapsed();
+        assert_eq!(server.stop().code, Some(0));
+        took
+    });
     let mut server = setup(&data).start();
-    assert_eq!(get(&server, "/db").status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(2), "served after {:?}", begun.elapsed());
     let mut client = server.connect();
     let mut compared = 0;
     for _ in 0..20 {

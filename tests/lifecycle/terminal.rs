@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::load::{ask_to_the_end, wait_for_load};
-use crate::harness::{DataDirectory, ServerSetup};
+use crate::harness::{Client, DataDirectory, ServerSetup};
 
 #[test]
 fn ctrl_c_during_load_loses_no_request_and_postgresql_stops_last() {
@@ -21,8 +21,8 @@ fn ctrl_c_during_load_loses_no_request_and_postgresql_stops_last() {
     thread::scope(|scope| {
         let clients: Vec<_> = (0..16)
             .map(|number| {
-                let answered = &answered;
-                scope.spawn(move || ask_to_the_end(address, number, answered))
+                let (answered, client) = (&answered, Client::connect(address));
+                scope.spawn(move || ask_to_the_end(client, number, answered))
             })
             .collect();
         wait_for_load(&answered, 500);

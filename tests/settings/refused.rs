@@ -77,6 +77,10 @@ fn an_unknown_key_in_the_file_is_78_and_named() {
         let (_folder, path) = file(text);
         expect(bare().arg("--config").arg(&path), 78, &["plimsoll.toml"]);
     }
+    for text in ["port = [1, 2]\n", "workers = []\n"] {
+        let (_folder, path) = file(text);
+        expect(bare().arg("--config").arg(&path), 78, &["plimsoll.toml", "one value"]);
+    }
     let (_folder, path) = file("pool-per-cpu = 4\n");
     expect(bare().arg("--config").arg(&path), 78, &["pool-per-cpu", "pool-per-core"]);
 }
@@ -122,7 +126,7 @@ fn an_address_that_is_not_this_machines_is_71() {
 #[test]
 fn settings_of_the_private_postgresql_with_a_database_url_are_78() {
     let url = "postgres://nobody@127.0.0.1:1/none";
-    for words in [["--data-dir", "/tmp/nowhere"], ["--private-pg-tcp", "5999"]] {
+    for words in [["--data-dir", "/tmp/nowhere"], ["--pg-bin", "/usr/bin"], ["--private-pg-tcp", "5999"]] {
         expect(bare().env("DATABASE_URL", url).args(&words), 78, &[words[0]]);
         expect(bare().env("PGHOST", "127.0.0.1").args(&words), 78, &[words[0]]);
         expect(bare().args(&["--database-url", url]).args(&words), 78, &[words[0]]);
@@ -161,4 +165,9 @@ fn a_broken_database_url_is_78_and_its_password_is_not_shown() {
         let finished = expect(bare().env("DATABASE_URL", url), 78, &[]);
         assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
     }
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_78_like_any_setting() {
+    expect(bare().env("RUST_LOG", "plimsoll=loud"), 78, &["RUST_LOG", "plimsoll=loud"]);
 }

@@ -42,6 +42,16 @@ fn the_pg_variables_fill_what_the_url_leaves_open() {
 }
 
 #[test]
+fn a_url_with_several_hosts_goes_on_to_the_next_one() {
+    let database = TestDatabase::create();
+    let (dead, alive) = (crate::harness::unused_port(), Cluster::shared().port());
+    let url =
+        format!("postgres://plimsoll@127.0.0.1:{dead},127.0.0.1:{alive}/{}?sslmode=disable", database.name());
+    let server = ServerSetup::with_url(&url).start();
+    assert_eq!(server.connect().get("/db").status, 200);
+}
+
+#[test]
 fn pghost_may_be_the_directory_of_a_unix_socket() {
     if !rustix::process::geteuid().is_root()
         && std::fs::read_dir(Cluster::shared().socket_directory()).is_err()
@@ -81,6 +91,7 @@ fn show_config_masks_the_password_of_every_form() {
     for url in [
         "postgres://me:hunter2@db:5432/rows",
         "postgres://me:hunter2@db/rows?sslmode=disable",
+        "postgres://me:hun/hunter2@db/rows",
         "postgres://me@db/rows?password=hunter2",
         "host=db user=me password=hunter2 dbname=rows",
         "host=db user=me password='hunter2' dbname=rows",
@@ -98,6 +109,8 @@ fn show_config_masks_the_password_of_every_form() {
     }
     let shown = show(bare().env("PGHOST", "db").env("PGPASSWORD", "hunter2"));
     assert!(!shown.stdout.contains("hunter2"), "{}", shown.stdout);
+    let (value, from) = setting(&shown, "database-url");
+    assert!(value.contains("db:5432") && from == "environment PGHOST", "{value} from {from}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("http", &["config", "database", "telemetry"]),
     ("database", &["config", "telemetry"]),
     ("telemetry", &["config", "kernel"]),
-    ("config", &["exit"]),
+    ("config", &["exit", "logging"]),
     ("kernel", &[]),
     ("exit", &[]),
     ("logging", &[]),

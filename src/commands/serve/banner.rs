@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use crate::commands::say;
 use crate::config::ServeArgs;
 use crate::config::database::{Dispatch, Statements};
 use crate::database::plan::Plan;
@@ -17,7 +18,7 @@ pub(super) fn print(
     descriptors: (Option<u64>, Option<u64>),
 ) {
     let cores = crate::config::workers::usable_cores();
-    eprintln!("plimsoll {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    say(format_args!("plimsoll {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
     for address in addresses {
         line("listening", &format!("http://{address}"));
     }
@@ -43,5 +44,5 @@ pub(super) fn print(
 
 /// One line of the banner.
 pub(super) fn line(word: &str, value: &str) {
-    eprintln!("  {word:<9}  {value}");
+    say(format_args!("  {word:<9}  {value}"));
 }

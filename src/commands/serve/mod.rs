@@ -6,6 +6,7 @@
 //! **Invariant:** the private PostgreSQL is started before the workers and stopped after them.
 
 use crate::config::database::Target;
+use crate::config::report::WorkedOut;
 use crate::config::{self, Parsed, ServeArgs, SettingsError};
 use crate::database::plan::{Plan, PlanInput};
 use crate::database::{Config, embedded, target};
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 use crate::logging;
 use crate::server::{Listeners, socket};
 
-use super::fail;
+use super::{fail, print};
 
 mod banner;
 mod contact;
@@ -35,11 +36,15 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed) -> Exit {
         Ok(checked) => checked,
         Err(error) => return fail(Exit::Settings, error),
     };
+    let log = match logging::filter() {
+        Ok(log) => log,
+        Err(why) => return fail(Exit::Settings, why),
+    };
     if args.show_config {
-        print!("{}", config::report::show(parsed, &worked_out(args, &checked)));
+        print(config::report::show(parsed, &worked_out(args, &checked)));
         return Exit::Done;
     }
-    logging::install();
+    logging::install(log);
     let descriptors = socket::raise_descriptor_limit();
     let listeners = match Listeners::open(&args.listen.addresses(), checked.workers as usize) {
         Ok(listeners) => listeners,
@@ -73,16 +78,21 @@ fn check(args: &ServeArgs) -> Result<Checked, SettingsError> {
 }
 
 /// What `--show-config` shows for settings whose default is worked out at start.
-fn worked_out(args: &ServeArgs, checked: &Checked) -> Vec<(&'static str, String)> {
+fn worked_out(args: &ServeArgs, checked: &Checked) -> Vec<WorkedOut> {
+    let by_default = |name, value| WorkedOut { name, value, variable: None };
+    let addresses = args.listen.addresses();
     let mut shown = vec![
-        ("listen", args.listen.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        ("workers", checked.workers.to_string()),
+        by_default("listen", addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        by_default("workers", checked.workers.to_string()),
     ];
     if let Some(config) = &checked.given {
-        shown.push(("database-url", target::describe(config)));
+        let variable = std::env::var_os("PGSERVICE").filter(|name| !name.is_empty());
+        let variable = if variable.is_some() { "PGSERVICE" } else { "PGHOST" };
+        let value = target::describe(config);
+        shown.push(WorkedOut { name: "database-url", value, variable: Some(variable) });
     } else {
-        shown.push(("database-url", "a private PostgreSQL".into()));
-        shown.push(("data-dir", embedded::default_data_dir().display().to_string()));
+        shown.push(by_default("database-url", "a private PostgreSQL".into()));
+        shown.push(by_default("data-dir", embedded::default_data_dir().display().to_string()));
     }
     shown
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::signals::Signals;
-use crate::commands::fail;
+use crate::commands::{fail, say};
 use crate::config::DatabaseArgs;
 use crate::database::Config;
 use crate::database::embedded::{self, Embedded, EmbeddedError};
@@ -40,7 +40,7 @@ pub(super) async fn start(
         max_connections: connections,
     };
     let mut starting = tokio::task::spawn_blocking(move || {
-        Embedded::start(&options, &mut |line| eprintln!("private PostgreSQL: {line}"))
+        Embedded::start(&options, &mut |line| say(format_args!("private PostgreSQL: {line}")))
     });
     let (started, stopped) = tokio::select! {
         started = &mut starting => (started, false),

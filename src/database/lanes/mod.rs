@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::connect::NewestTask;
 use super::error::Error;
 use super::pool::PoolSettings;
+use super::queue::Queue;
 use super::reach::Reach;
 
 mod lane;
@@ -32,8 +33,6 @@ pub(super) use lane::Ticket;
 const DEPTH: u32 = 64;
 /// Queries in flight on a lane at the most; past it requests wait their turn. 16 requests of 500.
 const MOST_IN_FLIGHT: u32 = 8_192;
-/// Requests that wait their turn at the most; past it they are refused at once.
-const MOST_WAITING: u32 = 16_384;
 
 /// A worker's lanes.
 pub(super) struct Lanes {
@@ -47,7 +46,7 @@ pub(super) struct Lanes {
     opening: Cell<bool>,
     /// Whether the last attempt failed with no lane open: requests are then refused at once.
     lost: Cell<bool>,
-    waiting: Cell<u32>,
+    queue: Queue,
     /// Wakes requests that wait for a lane to open or for a place on one.
     changed: Notify,
     /// Wakes the watch when the first request enters; see [`watch`].
@@ -71,7 +70,7 @@ impl Lanes {
             open: RefCell::default(),
             opening: Cell::new(false),
             lost: Cell::new(false),
-            waiting: Cell::new(0),
+            queue: Queue::default(),
             changed: Notify::new(),
             watch: watch::Alarm::default(),
         });
@@ -97,16 +96,12 @@ impl Lanes {
         if self.lost.get() {
             return Err(Error::Unreached);
         }
-        if self.waiting.get() >= MOST_WAITING {
-            return Err(Error::Overloaded);
-        }
-        self.waiting.set(self.waiting.get() + 1);
-        let _waiting = Decrement(&self.waiting);
+        let _waiting = self.queue.join()?;
         loop {
             // Nothing else runs on this thread between the look and the wait, so that no change is missed.
             tokio::time::timeout_at(deadline, self.changed.notified()).await.map_err(|_| Error::Deadline)?;
             if let Some(lane) = self.pick() {
-                if self.waiting.get() > 1 && lane.in_flight() + queries < MOST_IN_FLIGHT {
+                if self.queue.len() > 1 && lane.in_flight() + queries < MOST_IN_FLIGHT {
                     self.changed.notify_one();
                 }
                 return Ok(self.admit(lane, queries, deadline));
@@ -153,17 +148,8 @@ impl Lanes {
 
     /// A ticket gave its place back.
     fn left(&self) {
-        if self.waiting.get() > 0 {
+        if self.queue.len() > 0 {
             self.changed.notify_one();
         }
-    }
-}
-
-/// Counts a waiting request out, however it stops waiting.
-struct Decrement<'a>(&'a Cell<u32>);
-
-impl Drop for Decrement<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

@@ -12,9 +12,6 @@ use super::super::reach::Backoff;
 use super::super::statements::Statements;
 use super::{Lane, Lanes};
 
-/// The longest wait between attempts at one more lane while others serve.
-const MOST_FOR_ANOTHER: Duration = Duration::from_secs(5);
-
 /// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
 pub(super) async fn open_one(lanes: Rc<Lanes>) {
     let mut backoff = Backoff::new();
@@ -47,13 +44,14 @@ fn note_failure(lanes: &Lanes, why: &str) -> Duration {
         Backoff::MOST
     } else {
         lanes.reach.short(why);
-        MOST_FOR_ANOTHER
+        Backoff::MOST_FOR_ANOTHER
     }
 }
 
 async fn lease(lanes: &Lanes) -> Result<Lane, String> {
     let object = lanes.pool.get().await.map_err(|error| describe_failure(&error))?;
     let Some(task) = lanes.newest.take() else {
+        drop(deadpool_postgres::Object::take(object));
         return Err("the pool gave a connection that it had not just opened".into());
     };
     let prepared =

@@ -46,7 +46,7 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
                 tracing::warn!("a query outlived the request deadline; its database connection is replaced");
                 lane.end();
             }
-            lanes.watch.armed.set(open.iter().any(|lane| lane.in_flight() > 0));
+            lanes.watch.armed.set(open.iter().any(|lane| lane.in_flight() > 0 && !lane.is_closed()));
         }
     }
 }

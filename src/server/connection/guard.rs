@@ -13,23 +13,20 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::ReadBufCursor;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::stop::Phase;
-use super::super::worker::Worker;
+use super::Client;
 use super::scan::Scanner;
-use super::state::ConnectionState;
 
 /// Bytes that are read and thrown away while we wait for the client to notice the end.
 const MOST_LINGERED: usize = 16 * 1024 * 1024;
 
 /// A connection's stream as hyper sees it.
 pub(super) struct Guard {
-    stream: TcpStream,
-    worker: Rc<Worker>,
-    state: Rc<ConnectionState>,
+    client: Rc<Client>,
     scanner: Scanner,
     /// Bytes that were read and not handed on: whole heads that found no room, then the beginning of the next. Empty and
     /// without memory when requests come whole, as they nearly always do.
@@ -48,21 +45,21 @@ enum Farewell {
 }
 
 impl Guard {
-    pub(super) fn new(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) -> Self {
-        let (scanner, held) = (Scanner::default(), Vec::new());
-        Self { stream, worker, state, scanner, held, whole: 0, farewell: Farewell::NotYet }
+    pub(super) fn new(client: Rc<Client>) -> Self {
+        Self { client, scanner: Scanner::default(), held: Vec::new(), whole: 0, farewell: Farewell::NotYet }
     }
 
     /// Reads once and scans; what is whole goes to `out` as far as it fits. Gives the number of bytes read.
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
-        let worker = Rc::clone(&self.worker);
+        let Client { stream, worker, state, .. } = &*self.client;
+        let mut stream = stream.borrow_mut();
         let mut scratch = worker.scratch.borrow_mut();
         let size = out.remaining().min(scratch.len());
-        let read = match read(&mut self.stream, cx, &mut scratch[..size])? {
+        let read = match read(&mut stream, cx, &mut scratch[..size])? {
             Poll::Ready(read) => read,
             // The grace of a drain is over: look past the runtime, which may not have heard yet of a request that is here.
             Poll::Pending if worker.phase.get() == Phase::Closing => {
-                match read_now(&self.stream, &mut scratch[..size])? {
+                match read_now(&stream, &mut scratch[..size])? {
                     Some(read) => read,
                     None => return Poll::Pending,
                 }
@@ -73,20 +70,16 @@ impl Guard {
         let scanned = self.scanner.feed(bytes);
         let (whole, rest) = bytes.split_at(scanned.whole);
         if let Some(refusal) = scanned.refusal {
-            self.state.refuse(refusal);
+            state.refuse(refusal);
         }
-        self.state.note_read(
-            Instant::now(),
-            scanned.heads,
-            self.scanner.is_within_head() && !self.state.is_deaf(),
-        );
+        state.note_read(Instant::now(), scanned.heads, self.scanner.is_within_head() && !state.is_deaf());
         if self.held.is_empty() {
             out.put_slice(whole);
         } else {
             self.whole = if whole.is_empty() { 0 } else { self.held.len() + whole.len() };
             self.held.extend_from_slice(whole);
         }
-        if !self.state.is_deaf() {
+        if !state.is_deaf() {
             self.held.extend_from_slice(rest);
         }
         Poll::Ready(Ok(read))
@@ -105,28 +98,28 @@ impl Guard {
 
     /// Says the last word, if there is one, and waits for the client to hear it.
     fn say_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Client { stream, worker, state, .. } = &*self.client;
         loop {
             match &mut self.farewell {
                 Farewell::NotYet => {
-                    let refusal =
-                        self.state.refusal().map(|refusal| refusal.render(&self.worker.context.date.value()));
+                    let refusal = state.refusal().map(|refusal| refusal.render(&worker.context.date.value()));
                     self.farewell = Farewell::Refusing { response: refusal.unwrap_or_default(), sent: 0 };
                 }
                 Farewell::Refusing { response, sent } => {
                     while *sent < response.len() {
-                        *sent += ready!(Pin::new(&mut self.stream).poll_write(cx, &response[*sent..]))?;
+                        *sent += ready!(self.client.send(cx, &response[*sent..]))?;
                     }
-                    ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-                    self.farewell = if self.state.ends_by_us() {
-                        self.state.linger(Instant::now());
+                    ready!(self.client.shut_down(cx))?;
+                    self.farewell = if state.ends_by_us() {
+                        state.linger(Instant::now());
                         Farewell::Lingering { thrown_away: 0 }
                     } else {
                         Farewell::Done
                     };
                 }
                 Farewell::Lingering { thrown_away } => {
-                    let mut scratch = self.worker.scratch.borrow_mut();
-                    let read = ready!(read(&mut self.stream, cx, &mut scratch)?);
+                    let mut scratch = worker.scratch.borrow_mut();
+                    let read = ready!(read(&mut stream.borrow_mut(), cx, &mut scratch)?);
                     *thrown_away += read;
                     if read == 0 || *thrown_away > MOST_LINGERED {
                         self.farewell = Farewell::Done;
@@ -151,7 +144,7 @@ impl hyper::rt::Read for Guard {
                 return Poll::Ready(Ok(()));
             }
             // To hyper a refusal looks like the client's end: it answers what it has, and then ends.
-            if guard.state.is_deaf() {
+            if guard.client.state.is_deaf() {
                 return Poll::Ready(Ok(()));
             }
             let room = out.remaining();
@@ -165,11 +158,11 @@ impl hyper::rt::Read for Guard {
 
 impl hyper::rt::Write for Guard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        self.client.send(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket keeps nothing back.
+        // What is gathered goes out at the end of the turn: asked for after each answer, a flush would send each alone.
         Poll::Ready(Ok(()))
     }
 

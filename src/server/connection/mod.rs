@@ -3,11 +3,12 @@
 //! hyper speaks HTTP/1 over a [`guard`], which hands it whole request heads only ([`scan`]) and says the last word
 //! ([`refusal`]). The task here keeps time with one timer, by the [`state`] that all parts share.
 //!
-//! **Invariant:** in a drain no request that was sent on an open connection goes unanswered: the last whole request in line is
+//! **Invariant:** in a drain no request that was sent on an open connection goes unanswered: the last request that has come is
 //! answered with `Connection: close`, and an idle connection is closed only after the grace, and after one more look.
 //!
 //! Before: [`super::worker`]. After: [`crate::http`]'s router.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,6 +20,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
@@ -27,6 +29,7 @@ use super::worker::Worker;
 use crate::http::{self, Body};
 
 mod guard;
+mod outbox;
 mod refusal;
 mod scan;
 mod state;
@@ -39,13 +42,29 @@ const MOST_HEADERS: usize = 100;
 /// What hyper may hold of one connection, in bytes: more than a head, so that the guard's limits are the ones that count.
 const MOST_BUFFERED: usize = 4 * scan::LONGEST_HEAD;
 
+/// What the guard and the service of one connection share.
+struct Client {
+    /// Read and written by the guard; the service looks whether more has come.
+    stream: RefCell<TcpStream>,
+    /// What was gathered and the socket did not take; empty and without memory unless the client reads slowly.
+    unsent: RefCell<Vec<u8>>,
+    worker: Rc<Worker>,
+    state: Rc<ConnectionState>,
+}
+
 /// Serves one connection to its end.
 pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) {
+    let client = Rc::new(Client {
+        stream: RefCell::new(stream),
+        unsent: RefCell::default(),
+        worker: Rc::clone(&worker),
+        state: Rc::clone(&state),
+    });
+    let guard = guard::Guard::new(Rc::clone(&client));
     let service = {
-        let (worker, state) = (Rc::clone(&worker), Rc::clone(&state));
-        service_fn(move |request| answer(request, Rc::clone(&worker), Rc::clone(&state)))
+        let client = Rc::clone(&client);
+        service_fn(move |request| answer(request, Rc::clone(&client)))
     };
-    let guard = guard::Guard::new(stream, Rc::clone(&worker), Rc::clone(&state));
     let http = http1::Builder::new()
         // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
         .auto_date_header(false)
@@ -59,7 +78,10 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
         state.set_waker(cx.waker());
         loop {
             // What went wrong on one connection is that client's affair, and hyper has answered it.
-            if http.as_mut().poll(cx).is_ready() {
+            client.begin_turn();
+            let ended = http.as_mut().poll(cx).is_ready();
+            let sent = client.flush(cx);
+            if ended || matches!(sent, Poll::Ready(Err(_))) {
                 return Poll::Ready(());
             }
             if worker.phase.get() == Phase::Closing && state.is_idle() {
@@ -108,18 +130,22 @@ fn keep_time(
 }
 
 /// Answers one request and decides whether the connection goes on.
-async fn answer(
-    request: Request<Incoming>,
-    worker: Rc<Worker>,
-    state: Rc<ConnectionState>,
-) -> Result<Response<Body>, Infallible> {
-    let arrived = state.begin();
-    let mut answer = http::respond(&request, &worker.context, arrived).await;
-    let draining = worker.phase.get() != Phase::Serving;
-    let close = answer.close || (draining && state.is_last_in_line());
+async fn answer(request: Request<Incoming>, client: Rc<Client>) -> Result<Response<Body>, Infallible> {
+    let arrived = client.state.begin();
+    let mut answer = http::respond(&request, &client.worker.context, arrived).await;
+    let draining = client.worker.phase.get() != Phase::Serving;
+    let close = answer.close || (draining && client.has_sent_no_more());
     if close {
         answer.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    state.answer(close);
+    client.state.answer(close);
     Ok(answer.response)
+}
+
+impl Client {
+    /// Whether nothing has come behind the request in hand: nothing that was read, and nothing that the kernel holds.
+    fn has_sent_no_more(&self) -> bool {
+        let peek = || recv(&*self.stream.borrow(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        self.state.is_last_in_line() && !peek().is_ok_and(|(more, _)| more > 0)
+    }
 }

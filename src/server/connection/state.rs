@@ -24,6 +24,8 @@ pub(in crate::server) struct ConnectionState {
     fresh: Cell<bool>,
     /// When the head that is not whole yet began.
     partial_since: Cell<Option<Instant>>,
+    /// Since when the client has taken nothing of what is being written to it; none while nothing waits to be written.
+    blocked_since: Cell<Option<Instant>>,
     /// When we began to wait for the client to notice the end.
     lingering_since: Cell<Option<Instant>>,
     /// Requests handed to hyper.
@@ -55,6 +57,7 @@ impl ConnectionState {
             last_read: Cell::new(now),
             fresh: Cell::new(false),
             partial_since: Cell::new(None),
+            blocked_since: Cell::new(None),
             lingering_since: Cell::new(None),
             delivered: Cell::new(0),
             begun: Cell::new(0),
@@ -72,9 +75,9 @@ impl ConnectionState {
         }
     }
 
-    /// Whether a request is being answered.
+    /// Whether a request is being answered, or its answer is still on its way out.
     pub(in crate::server) fn is_busy(&self) -> bool {
-        self.answered.get() != self.delivered.get()
+        self.answered.get() != self.delivered.get() || self.blocked_since.get().is_some()
     }
 
     pub(super) fn set_waker(&self, waker: &Waker) {
@@ -96,6 +99,15 @@ impl ConnectionState {
         }
     }
 
+    /// The client took some of what is written to it, or as yet takes no more.
+    pub(super) fn note_write(&self, took: bool) {
+        if took {
+            self.blocked_since.set(None);
+        } else if self.blocked_since.get().is_none() {
+            self.blocked_since.set(Some(Instant::now()));
+        }
+    }
+
     /// The handling of a request begins; gives the moment from which its waits count. For the first one after a read that is
     /// the read, which saves a look at the clock; those in line behind it begin when it is their turn.
     pub(super) fn begin(&self) -> Instant {
@@ -111,9 +123,9 @@ impl ConnectionState {
         }
     }
 
-    /// Whether no whole request waits behind the one in hand.
+    /// Whether nothing that was read waits behind the request in hand: no request, no part of one, no refusal.
     pub(super) fn is_last_in_line(&self) -> bool {
-        self.begun.get() == self.delivered.get()
+        self.begun.get() == self.delivered.get() && self.partial_since.get().is_none() && !self.is_deaf()
     }
 
     /// Whether our side ends the connection, so that the client may still be sending. A request that was handed to hyper and
@@ -129,6 +141,8 @@ impl ConnectionState {
 
     pub(super) fn refuse(&self, refusal: Refusal) {
         self.refusal.set(Some(refusal));
+        // What has come of the head is as good as gone, and asks for no deadline any more.
+        self.partial_since.set(None);
     }
 
     /// Whether no more requests are read.
@@ -157,12 +171,19 @@ impl ConnectionState {
     /// What the clock asks for at `now`.
     pub(super) fn overdue(&self, now: Instant, limits: &LimitsArgs) -> Overdue {
         let due = |at: Instant, then: Overdue| if at <= now { then } else { Overdue::Not(at) };
-        let lingering = self.lingering_since.get().is_some();
-        match self.pressing_deadline(limits) {
-            Some(at) if lingering => due(at, Overdue::Close),
-            // A request's own deadline holds; once it is answered, a whole idle time is given again.
-            _ if self.is_busy() => Overdue::Not(now + limits.idle_timeout),
-            Some(at) => due(at, Overdue::Head),
+        if let Some(since) = self.lingering_since.get() {
+            return due(since + LINGER, Overdue::Close);
+        }
+        // A client that takes no answers is waited for no longer than one that sends nothing, whatever else is due.
+        if let Some(since) = self.blocked_since.get() {
+            return due(since + limits.idle_timeout, Overdue::Close);
+        }
+        // A request's own deadline holds; once it is answered, a whole idle time is given again.
+        if self.is_busy() {
+            return Overdue::Not(now + limits.idle_timeout);
+        }
+        match self.partial_since.get() {
+            Some(since) => due(since + limits.header_timeout, Overdue::Head),
             None => due(self.last_read.get() + limits.idle_timeout, Overdue::Close),
         }
     }
@@ -203,6 +224,42 @@ mod tests {
         assert_eq!(state.overdue(after(16), &limits), Overdue::Not(after(90)), "idle again");
         state.linger(after(20));
         assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_closed_on_whatever_else_is_due() {
+        let (limits, state) = (limits(), ConnectionState::new(Instant::now()));
+        state.note_read(Instant::now(), 1, true);
+        state.note_write(false);
+        let blocked = Instant::now();
+        assert!(!state.is_idle());
+        assert!(matches!(state.overdue(blocked, &limits), Overdue::Not(_)));
+        assert_eq!(
+            state.overdue(blocked + limits.idle_timeout, &limits),
+            Overdue::Close,
+            "a request is under way"
+        );
+        state.answer(false);
+        assert!(!state.is_idle(), "the answer is still on its way out");
+        assert_eq!(state.overdue(blocked + limits.idle_timeout, &limits), Overdue::Close, "a head has begun");
+        state.note_write(true);
+        assert_eq!(state.overdue(blocked + limits.idle_timeout, &limits), Overdue::Head);
+        state.refuse(Refusal::TooSlow);
+        assert_eq!(state.pressing_deadline(&limits), None, "a head that was refused is refused once");
+    }
+
+    #[test]
+    fn the_last_in_line_has_nothing_behind_it() {
+        let (now, state) = (Instant::now(), ConnectionState::new(Instant::now()));
+        state.note_read(now, 2, false);
+        state.begin();
+        assert!(!state.is_last_in_line(), "another request");
+        state.begin();
+        assert!(state.is_last_in_line());
+        state.note_read(now, 0, true);
+        assert!(!state.is_last_in_line(), "the beginning of another");
+        state.refuse(Refusal::BareLineFeed);
+        assert!(!state.is_last_in_line(), "a refusal");
     }
 
     #[test]

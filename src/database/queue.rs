@@ -1,0 +1,55 @@
+//! Counts the requests of a worker that wait for a database connection, and refuses too many.
+//!
+//! **Invariant:** a request is counted out however it stops waiting.
+
+use std::cell::Cell;
+
+use super::error::Error;
+
+/// Requests that wait at the most; past it they are refused at once.
+const MOST_WAITING: u32 = 16_384;
+
+/// Those who wait.
+#[derive(Debug, Default)]
+pub(super) struct Queue(Cell<u32>);
+
+/// One who waits, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a Queue);
+
+impl Queue {
+    /// Counts one more in, if there is room.
+    pub(super) fn join(&self) -> Result<Waiting<'_>, Error> {
+        if self.len() >= MOST_WAITING {
+            return Err(Error::Overloaded);
+        }
+        self.0.set(self.len() + 1);
+        Ok(Waiting(self))
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.len() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_refuses_until_one_leaves() {
+        let queue = Queue::default();
+        let mut waiting: Vec<Waiting<'_>> = (0..MOST_WAITING).map(|_| queue.join().unwrap()).collect();
+        assert!(matches!(queue.join(), Err(Error::Overloaded)));
+        waiting.pop();
+        assert_eq!(queue.len(), MOST_WAITING - 1);
+        assert!(queue.join().is_ok());
+    }
+}
