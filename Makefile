@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories
+.PHONY: run test check advisories bench instructions
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -19,7 +19,28 @@ check:
 	cargo test --quiet --locked --test integration tidy::
 	scripts/cargo-deny check bans licenses sources
 	scripts/check-files
+	python3 -m unittest discover --start-directory benches/tests --top-level-directory .
 
 # Known holes in the crates we use. Apart from `check`, because it downloads the advisory database first.
 advisories:
 	scripts/cargo-deny check advisories
+
+# Compares servers under load: wrk in front, a PostgreSQL of its own behind. The first of TARGETS is what the others are
+# divided by; `ours-tcp`, `exclusive-tcp` and `commit:REF` are there too, and bench-targets.toml names more
+# (benches/targets.example.toml). Results go to docs/results/NAME, else to docs/results/local, or to OUT.
+ROUTES = json plaintext db queries updates fortunes
+CONNECTIONS = 64 256 512
+TARGETS = ours exclusive
+PAIRS = 5
+SECONDS_EACH = 5
+WARMUP = 2
+YARDSTICK = 3
+bench:
+	scripts/prepare
+	python3 -m benches throughput --routes $(ROUTES) --connections $(CONNECTIONS) --targets $(TARGETS) --pairs $(PAIRS) \
+	    --seconds $(SECONDS_EACH) --warmup $(WARMUP) --yardstick $(YARDSTICK) $(if $(NAME),--name $(NAME)) $(if $(OUT),--out $(OUT))
+
+# Instructions a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes that file anew.
+instructions:
+	scripts/prepare
+	python3 -m benches instructions $(if $(ACCEPT),--accept) $(if $(REPEAT),--repeat $(REPEAT))

@@ -1,0 +1,76 @@
+"""The command line, as the Makefile calls it.
+
+**Invariant:** defaults of a measurement stand in the Makefile, where they can be seen, and not here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from . import instructions, throughput
+from .problem import Problem
+
+
+def main() -> int:
+    arguments = parse(sys.argv[1:])
+    try:
+        if not sys.platform.startswith("linux"):
+            raise Problem(
+                "CPU time is read from /proc, which only Linux has", "On another system, run it in a Linux container."
+            )
+        code: int = arguments.run(arguments)
+        return code
+    except Problem as problem:
+        print(f"{arguments.instrument}: {problem}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(f"{arguments.instrument}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{arguments.instrument}: interrupted; all that was started is stopped", file=sys.stderr)
+        return 130
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 -m benches", description="Measures servers; make calls it.")
+    instruments = parser.add_subparsers(dest="instrument", required=True)
+    bench = instruments.add_parser("throughput", help="compare servers under load (make bench)")
+    bench.add_argument("--routes", nargs="+", required=True)
+    bench.add_argument("--connections", nargs="+", type=positive, required=True)
+    bench.add_argument("--targets", nargs="+", required=True, help="the first is what the others are divided by")
+    bench.add_argument("--pairs", type=positive, required=True)
+    bench.add_argument("--seconds", type=positive, required=True, help="of each run")
+    bench.add_argument("--warmup", type=not_negative, required=True, help="seconds before each run")
+    bench.add_argument("--yardstick", type=not_negative, required=True, help="seconds of pgbench around each cell")
+    bench.add_argument("--name", help="results go to docs/results/NAME; default: local/ and the time")
+    bench.add_argument("--out", help="results go to this folder")
+    bench.set_defaults(run=throughput.run)
+    counts = instruments.add_parser("instructions", help="count what a request costs (make instructions)")
+    counts.add_argument("--accept", action="store_true", help="write the baseline instead of comparing with it")
+    counts.add_argument("--binary", help="count this one instead of building")
+    counts.add_argument("--routes", nargs="+", choices=instructions.COUNTED)
+    counts.add_argument(
+        "--repeat", type=positive, default=1, help="count each route so often and say how well it repeats"
+    )
+    counts.set_defaults(run=instructions.run)
+    return parser.parse_args(words)
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("at least 0")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
