@@ -76,7 +76,8 @@ impl Listeners {
     }
 }
 
-/// Makes sure that nobody listens there, by listening alone for a moment.
+/// Makes sure that nobody listens there: without `SO_REUSEPORT` the kernel refuses to bind beside a listener (socket(7)). The socket
+/// never listens itself, so that no client can meet it.
 fn claim(address: SocketAddr) -> Result<SocketAddr, SocketError> {
     if address.port() == 0 {
         return Ok(address);
@@ -86,8 +87,7 @@ fn claim(address: SocketAddr) -> Result<SocketAddr, SocketError> {
         // Connections of a server that stopped just now, in TIME_WAIT, do not stand in the way.
         socket.set_reuse_address(true)?;
         set_only_v6(&socket, address)?;
-        socket.bind(&address.into())?;
-        socket.listen(1)
+        socket.bind(&address.into())
     };
     probe().map(|()| address).map_err(|error| explain(address, error))
 }
