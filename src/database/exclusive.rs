@@ -1,6 +1,6 @@
 //! Exclusive dispatch: a database connection to itself for each request, as a pool gives it.
 //!
-//! The textbook pool, kept because the 3-to-6 rule is about it. It costs 1.8 times on single-query routes, for each request
+//! The textbook pool, kept because the 3-to-6 rule is about it. It costs more on single-query routes, for each request
 //! waits out a whole round trip before the next may use the connection.
 //!
 //! **Invariant:** a connection goes back to the pool only when all its answers have come; any other end closes it.
