@@ -47,6 +47,11 @@ impl Lane {
         self.in_flight.get()
     }
 
+    /// How deep it is; nothing if it is closed.
+    pub(super) fn depth(&self) -> Option<u32> {
+        (!self.is_closed()).then(|| self.in_flight())
+    }
+
     /// Whether the connection is gone or given up.
     pub(super) fn is_closed(&self) -> bool {
         self.ended.get() || self.client().is_closed()

@@ -1,8 +1,6 @@
 //! Lanes: database connections leased from the worker's pool, each carrying many requests at once.
 //!
-//! Which lane a request takes: the first that is open and not yet [`DEPTH`] queries deep, so that without I/O wait one lane
-//! carries the work in deep batches, and with growing waits the work spreads over the pool. When all are that deep, the one
-//! with the fewest queries. A lane is opened when it is first needed and kept.
+//! Which lane a request takes: see [`choose`]. A lane is opened when it is first needed and kept.
 //!
 //! **Invariant:** a pending pipeline is never reused. A lane whose oldest request has outlived its deadline is ended, all its
 //! requests fail at once, and a new one is opened in its place.
@@ -22,17 +20,13 @@ use super::pool::PoolSettings;
 use super::queue::Queue;
 use super::reach::Reach;
 
+mod choose;
 mod lane;
 mod open;
 mod watch;
 
 use lane::Lane;
 pub(super) use lane::Ticket;
-
-/// Queries in flight on a lane before the next lane is used.
-const DEPTH: u32 = 64;
-/// Queries in flight on a lane at the most; past it requests wait their turn. 16 requests of 500.
-const MOST_IN_FLIGHT: u32 = 8_192;
 
 /// A worker's lanes.
 pub(super) struct Lanes {
@@ -80,7 +74,7 @@ impl Lanes {
 
     /// Takes a place for `queries` queries on a lane; waits for one, if it must, until the deadline.
     pub(super) async fn enter(self: &Rc<Self>, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
-        if let Some(lane) = self.pick() {
+        if let Some(lane) = self.pick(queries) {
             return Ok(self.admit(lane, queries, deadline));
         }
         self.wait(queries, deadline).await
@@ -100,8 +94,8 @@ impl Lanes {
         loop {
             // Nothing else runs on this thread between the look and the wait, so that no change is missed.
             tokio::time::timeout_at(deadline, self.changed.notified()).await.map_err(|_| Error::Deadline)?;
-            if let Some(lane) = self.pick() {
-                if self.queue.len() > 1 && lane.in_flight() + queries < MOST_IN_FLIGHT {
+            if let Some(lane) = self.pick(queries) {
+                if self.queue.len() > 1 && lane.in_flight() + queries < choose::MOST_IN_FLIGHT {
                     self.changed.notify_one();
                 }
                 return Ok(self.admit(lane, queries, deadline));
@@ -112,27 +106,23 @@ impl Lanes {
         }
     }
 
-    /// The lane for the next request, if one has room; starts opening another where all are deep.
-    fn pick(self: &Rc<Self>) -> Option<Rc<Lane>> {
+    /// The lane for the next request, if one has room; starts opening another where that would serve it better.
+    fn pick(self: &Rc<Self>, queries: u32) -> Option<Rc<Lane>> {
         let open = self.open.borrow();
         let mut closed = false;
-        let mut shallowest: Option<&Rc<Lane>> = None;
-        for lane in open.iter() {
-            if lane.is_closed() {
-                closed = true;
-            } else if lane.in_flight() < DEPTH {
-                return Some(Rc::clone(lane));
-            } else if shallowest.is_none_or(|other| lane.in_flight() < other.in_flight()) {
-                shallowest = Some(lane);
-            }
-        }
-        let chosen = shallowest.filter(|lane| lane.in_flight() < MOST_IN_FLIGHT).map(Rc::clone);
+        let depths = open.iter().map(|lane| {
+            let depth = lane.depth();
+            closed |= depth.is_none();
+            depth
+        });
+        let choice = choose::choose(queries, depths);
+        let chosen = choice.lane.map(|index| Rc::clone(&open[index]));
         let room = open.len() < self.settings.max_size as usize;
         drop(open);
         if closed {
             self.open.borrow_mut().retain(|lane| !lane.is_closed());
         }
-        if (closed || room) && !self.opening.get() {
+        if (closed || (room && choice.wants_another)) && !self.opening.get() {
             self.opening.set(true);
             tokio::task::spawn_local(open::open_one(Rc::clone(self)));
         }
