@@ -35,6 +35,9 @@ pub struct DatabaseArgs {
     /// How requests share database connections
     #[arg(long, env = "PLIMSOLL_DISPATCH", value_enum, default_value_t = Dispatch::Pipelined)]
     pub dispatch: Dispatch,
+    /// Who sends queries; `direct` costs less for each query, and takes pipelined dispatch and cached statements
+    #[arg(long, env = "PLIMSOLL_DRIVER", value_enum, default_value_t = Driver::TokioPostgres)]
+    pub driver: Driver,
     /// How statements are sent
     #[arg(long, env = "PLIMSOLL_STATEMENTS", value_enum, default_value_t = Statements::Cached)]
     pub statements: Statements,
@@ -50,6 +53,15 @@ pub enum Dispatch {
     Pipelined,
     /// A connection to itself for each request: the textbook pool
     Exclusive,
+}
+
+/// Who sends queries to PostgreSQL and reads the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Driver {
+    /// tokio-postgres, one channel for each query
+    TokioPostgres,
+    /// This service, in the stream of a connection that tokio-postgres opened
+    Direct,
 }
 
 /// How statements are sent.
@@ -78,6 +90,7 @@ pub enum Target {
 impl DatabaseArgs {
     /// Decides between a given and the private database, and refuses settings of the one with the other.
     pub fn target(&self) -> Result<Target, SettingsError> {
+        self.check_driver()?;
         let target = resolve_target(self.database_url.as_deref(), pgenv::read_environment()?);
         if target != Target::Private {
             for (flag, given) in [
@@ -94,6 +107,17 @@ impl DatabaseArgs {
             }
         }
         Ok(target)
+    }
+
+    fn check_driver(&self) -> Result<(), SettingsError> {
+        let wrong = match (self.driver, self.dispatch, self.statements) {
+            (Driver::Direct, Dispatch::Exclusive, _) => "--dispatch exclusive",
+            (Driver::Direct, _, Statements::Unnamed) => "--statements unnamed",
+            _ => return Ok(()),
+        };
+        Err(SettingsError::new(format!(
+            "--driver direct does not go with {wrong}: it pipelines statements that it prepared. Take one of the two away"
+        )))
     }
 }
 

@@ -1,21 +1,27 @@
 //! Opens one database connection and sets its session up; the pool calls this for each.
 //!
-//! The driver's half of a connection, the task that moves bytes, runs beside the client half on the worker's own runtime.
+//! The driver's half of a connection, the task that moves bytes, runs beside the client half on the worker's own runtime, over
+//! a stream of ours ([`super::wire`]).
 //!
 //! **Invariant:** a connection that is given up takes its task along, also when the giving up happens half-way through the
 //! set-up.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{CancelToken, Client, Config, Error, NoTls, SimpleQueryMessage};
 
+use super::dial::{self, Address};
+use super::failing::failed;
 use super::reach::Reach;
-use crate::config::database::Statements;
+use super::wire::{Pipeline, Wire};
+use crate::config::database::{Driver, Statements};
 
 /// The least time for opening a connection to one host, whatever the URL says of its socket.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
@@ -31,38 +37,103 @@ pub(super) fn patience(config: &Config) -> Duration {
 /// How the driver's connections are made for one worker's pool.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
+    driver: Driver,
     statements: Statements,
     reach: Arc<Reach>,
-    newest: NewestTask,
+    newest: Newest,
 }
 
-/// The task of the connection opened last, so that a lane can end it when its pipeline hangs. A worker opens one
-/// connection at a time, which makes "last" the one just asked for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NewestTask(Arc<Mutex<Option<AbortHandle>>>);
+/// What a lane needs of its connection beside the client that the pool hands out.
+#[derive(Clone)]
+pub(super) struct Line {
+    /// The task that moves its bytes, to end it when its pipeline hangs.
+    pub(super) task: AbortHandle,
+    /// The way past the driver.
+    pub(super) pipeline: Pipeline,
+    /// Where the server was reached, to cancel what runs there.
+    address: Address,
+    config: Config,
+}
 
-impl NewestTask {
-    /// The handle, once.
-    pub(super) fn take(&self) -> Option<AbortHandle> {
+impl Line {
+    /// Asks the server to stop working on the connection.
+    pub(super) async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
+        match dial::dial(&self.address, &self.config).await {
+            Ok(socket) => token.cancel_query_raw(socket, NoTls).await,
+            Err(error) => Err(failed(error, &self.config).await),
+        }
+    }
+}
+
+/// The line of the connection opened last. A worker opens one connection at a time, which makes "last" the one just asked for.
+#[derive(Clone, Default)]
+pub(super) struct Newest(Arc<Mutex<Option<Line>>>);
+
+impl Newest {
+    /// The line, once.
+    pub(super) fn take(&self) -> Option<Line> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, handle: AbortHandle) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    fn put(&self, line: Line) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+    }
+}
+
+impl std::fmt::Debug for Newest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Newest")
     }
 }
 
 impl Connector {
-    pub(super) fn new(statements: Statements, reach: Arc<Reach>) -> Self {
-        Self { statements, reach, newest: NewestTask::default() }
+    pub(super) fn new(driver: Driver, statements: Statements, reach: Arc<Reach>) -> Self {
+        Self { driver, statements, reach, newest: Newest::default() }
     }
 
-    pub(super) fn newest(&self) -> NewestTask {
+    pub(super) fn newest(&self) -> Newest {
         self.newest.clone()
     }
 
+    /// Opens a connection to the first server that takes it.
     async fn open(&self, config: Config) -> Result<(Client, JoinHandle<()>), Error> {
-        let (client, connection) = config.connect(NoTls).await?;
+        let candidates = match dial::candidates(&config) {
+            Ok(candidates) => candidates,
+            Err(error) => return Err(failed(error, &config).await),
+        };
+        let mut last = None;
+        for candidate in &candidates {
+            let addresses = match dial::resolve(candidate, &config).await {
+                Ok(addresses) => addresses,
+                Err(error) => {
+                    last = Some(failed(error, &config).await);
+                    continue;
+                }
+            };
+            for address in addresses {
+                match self.open_at(address, &config).await {
+                    Ok(opened) => return Ok(opened),
+                    Err(error) => last = Some(error),
+                }
+            }
+        }
+        match last {
+            Some(error) => Err(error),
+            None => Err(failed(io::Error::other("no host has an address"), &config).await),
+        }
+    }
+
+    async fn open_at(&self, address: Address, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+        let socket = match dial::dial(&address, config).await {
+            Ok(socket) => socket,
+            Err(error) => return Err(failed(error, config).await),
+        };
+        let wire = Wire::new(socket);
+        let pipeline = wire.pipeline();
+        let (client, connection) = config.connect_raw(wire, NoTls).await?;
+        if self.driver == Driver::Direct {
+            pipeline.share();
+        }
         let open = self.reach.count_open();
         #[expect(
             clippy::disallowed_methods,
@@ -74,15 +145,36 @@ impl Connector {
                 tracing::debug!("a database connection ended: {}", super::error::describe(&error));
             }
         })));
+        check_session(&client, config).await?;
         if self.statements == Statements::Cached {
             // By SET and not by start-up options, which poolers refuse. With a custom plan the UPDATE of many rows joins
             // by hash over a sequential scan and locks rows in table order, and requests of mixed size deadlock.
             client.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
         }
         let task = task.disarm();
-        self.newest.put(task.abort_handle());
+        let line = Line { task: task.abort_handle(), pipeline, address, config: config.clone() };
+        self.newest.put(line);
         Ok((client, task))
     }
+}
+
+/// Whether the server is of the kind that the configuration wants (`target_session_attrs`).
+async fn check_session(client: &Client, config: &Config) -> Result<(), Error> {
+    let wanted = match config.get_target_session_attrs() {
+        TargetSessionAttrs::ReadWrite => "off",
+        TargetSessionAttrs::ReadOnly => "on",
+        _ => return Ok(()),
+    };
+    let answer = client.simple_query("SHOW transaction_read_only").await?;
+    let is = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => row.get(0) == Some(wanted),
+        _ => false,
+    };
+    if answer.iter().any(is) {
+        return Ok(());
+    }
+    let why = if wanted == "off" { "database does not allow writes" } else { "database is not read only" };
+    Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, why), config).await)
 }
 
 impl Connect for Connector {

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** which HTTP status follows is decided in [`crate::http::error`], not here.
 
+use std::io;
+
 use tokio_postgres::error::SqlState;
 
 /// A question that PostgreSQL did not answer.
@@ -23,36 +25,81 @@ pub enum Error {
     #[error("a row is missing: `plimsoll init-db` adds the missing ones")]
     MissingRow,
     /// PostgreSQL answered with an error.
-    #[error("{}", describe(.0))]
-    Refused(tokio_postgres::Error),
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The driver could not make sense of an answer, or of a question.
+    #[error("{}", words(.0))]
+    Driver(tokio_postgres::Error),
+    /// An answer was not made of the columns that were asked for.
+    #[error("PostgreSQL sent a row that is not of the columns asked for")]
+    Malformed,
 }
 
-impl From<tokio_postgres::Error> for Error {
-    fn from(error: tokio_postgres::Error) -> Self {
-        if error.is_closed()
-            || (error.code().is_none()
-                && std::error::Error::source(&error)
-                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>))
-        {
-            return Self::Lost;
-        }
-        // 57P01 to 57P03: the server is stopping, crashed or starting; the connection goes with it.
-        match error.code() {
-            Some(code)
-                if [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW]
-                    .contains(code) =>
-            {
-                Self::Lost
+/// An error that PostgreSQL answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: SqlState,
+    message: String,
+}
+
+impl Refusal {
+    /// Reads an `ErrorResponse`: after tag and length its fields, each a type and a text that ends with a zero byte.
+    pub(super) fn parse(message: &[u8]) -> io::Result<Self> {
+        let fields = message.get(5..).unwrap_or_default().split(|byte| *byte == 0);
+        let (mut code, mut text) = (None, None);
+        for field in fields {
+            match field.split_first() {
+                Some((b'C', value)) => code = std::str::from_utf8(value).ok(),
+                Some((b'M', value)) => text = Some(String::from_utf8_lossy(value).into_owned()),
+                _ => {}
             }
-            _ => Self::Refused(error),
+        }
+        match (code, text) {
+            (Some(code), Some(message)) => Ok(Self { code: SqlState::from_code(code), message }),
+            _ => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "PostgreSQL sent an error without its fields"))
+            }
         }
     }
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, message } = self;
+        write!(formatter, "{message} (SQLSTATE {}){}", code.code(), mend(code))
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        // 57P01 to 57P03: the server is stopping, crashed or starting; the connection goes with it.
+        let gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+        if gone.contains(&refusal.code) { Self::Lost } else { Self::Refused(refusal) }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(refusal) = refusal(&error) {
+            return refusal.into();
+        }
+        let is_io = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<io::Error>);
+        if error.is_closed() || is_io { Self::Lost } else { Self::Driver(error) }
+    }
+}
+
+fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
+    let said = error.as_db_error()?;
+    Some(Refusal { code: said.code().clone(), message: said.message().to_owned() })
+}
+
 /// An error of PostgreSQL or of the driver in one line, with what mends it where we know.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
-    let Some(db) = error.as_db_error() else { return words(error) };
-    let mend = match db.code() {
+    refusal(error).map_or_else(|| words(error), |refusal| refusal.to_string())
+}
+
+fn mend(code: &SqlState) -> &'static str {
+    match code {
         code if *code == SqlState::UNDEFINED_TABLE => "; `plimsoll init-db` makes the tables",
         code if *code == SqlState::INVALID_PASSWORD
             || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION =>
@@ -70,8 +117,7 @@ pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
             "; behind a transaction pooler set --statements unnamed"
         }
         _ => "",
-    };
-    format!("{} (SQLSTATE {}){mend}", db.message(), db.code().code())
+    }
 }
 
 /// What PostgreSQL said, in its own words; tokio-postgres itself says no more than `db error`.
@@ -87,4 +133,24 @@ pub(crate) fn words(error: &tokio_postgres::Error) -> String {
         cause = error.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_response_says_what_mends_it() {
+        let message = b"E\0\0\0\x2aSERROR\0C42P01\0Mrelation \"world\" does not exist\0\0";
+        let error = Error::from(Refusal::parse(message).unwrap());
+        let said = "relation \"world\" does not exist (SQLSTATE 42P01); `plimsoll init-db` makes the tables";
+        assert_eq!(error.to_string(), said);
+    }
+
+    #[test]
+    fn a_server_that_stops_has_lost_the_connection() {
+        let message = b"E\0\0\0\x2aSFATAL\0C57P01\0Mterminating connection\0\0";
+        assert!(matches!(Refusal::parse(message).unwrap().into(), Error::Lost));
+        assert!(Refusal::parse(b"E\0\0\0\x04").is_err());
+    }
 }

@@ -77,7 +77,7 @@ impl Exclusive {
                 // Closed first: a connection without its statements is of no use to the others.
                 drop(checkout);
                 self.rest(Backoff::MOST);
-                return Err(error.into());
+                return Err(error);
             }
             Ok(Ok(statements)) => checkout.statements = statements,
         }

@@ -2,9 +2,8 @@
 //!
 //! **Invariant:** the messages are borrowed from the rows as the driver received them; they are copied once, into the page.
 
-use tokio_postgres::Row;
-
 use super::error::Error;
+use super::wire::Rows;
 
 /// A row of `fortune`, or the one added at request time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,16 +15,36 @@ pub struct Fortune<'a> {
 }
 
 /// The rows of one answer, which the fortunes borrow from.
-#[derive(Debug)]
-pub struct FortuneRows(pub(super) Vec<Row>);
+pub struct FortuneRows(pub(super) Source);
+
+/// Whose rows they are.
+pub(super) enum Source {
+    Driver(Vec<tokio_postgres::Row>),
+    Direct(Rows),
+}
 
 impl FortuneRows {
     /// The fortunes in the order in which PostgreSQL sent them, with room for one more.
     pub fn fortunes(&self) -> Result<Vec<Fortune<'_>>, Error> {
-        let mut fortunes = Vec::with_capacity(self.0.len() + 1);
-        for row in &self.0 {
-            fortunes.push(Fortune { id: row.try_get(0)?, message: row.try_get(1)? });
+        match &self.0 {
+            Source::Driver(rows) => list(rows.len(), rows.iter(), |row| {
+                Ok(Fortune { id: row.try_get(0)?, message: row.try_get(1)? })
+            }),
+            Source::Direct(rows) => {
+                list(rows.len(), rows.iter(), |mut row| Ok(Fortune { id: row.int4()?, message: row.text()? }))
+            }
         }
-        Ok(fortunes)
     }
+}
+
+fn list<'a, R>(
+    count: usize,
+    rows: impl Iterator<Item = R>,
+    read: impl Fn(R) -> Result<Fortune<'a>, Error>,
+) -> Result<Vec<Fortune<'a>>, Error> {
+    let mut fortunes = Vec::with_capacity(count + 1);
+    for row in rows {
+        fortunes.push(read(row)?);
+    }
+    Ok(fortunes)
 }

@@ -14,9 +14,12 @@ use tokio::time::Instant;
 
 mod cache;
 mod connect;
+mod dial;
+mod direct;
 pub mod embedded;
 pub mod error;
 mod exclusive;
+mod failing;
 pub mod fill;
 pub mod fortune;
 mod lanes;
@@ -29,6 +32,7 @@ pub mod schema;
 mod session;
 mod statements;
 pub mod target;
+mod wire;
 pub mod world;
 
 pub use error::Error;
@@ -73,9 +77,7 @@ impl Database {
     /// A random row of `world`.
     pub(crate) async fn random_world(&self, deadline: Instant) -> Result<World, Error> {
         let id = world::random_number(&mut self.random.borrow_mut());
-        self.access
-            .run(1, deadline, async |client, statements| world::read_one(client, statements, id).await)
-            .await
+        self.access.run(1, deadline, async |client, statements| statements.world(client, id).await).await
     }
 
     /// `count` random rows of `world`, which may repeat.
@@ -107,7 +109,7 @@ impl Database {
         let queries = u32::from(count) + 1;
         self.access
             .run(queries, deadline, async |client, statements| {
-                let mut worlds = world::read_many(client, statements, &ids).await?;
+                let mut worlds = statements.worlds(client, &ids).await?;
                 statements.update_worlds(client, &ids, &numbers).await?;
                 for (world, number) in worlds.iter_mut().zip(&numbers) {
                     world.random_number = *number;
@@ -119,9 +121,7 @@ impl Database {
 
     /// All rows of `fortune`.
     pub(crate) async fn fortunes(&self, deadline: Instant) -> Result<FortuneRows, Error> {
-        self.access
-            .run(1, deadline, async |client, statements| Ok(FortuneRows(statements.fortunes(client).await?)))
-            .await
+        self.access.run(1, deadline, async |client, statements| statements.fortunes(client).await).await
     }
 
     /// Ends all connections; for when the worker ends.
@@ -135,9 +135,7 @@ impl Database {
         // At most 500 by the route's rule.
         let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         self.access
-            .run(queries, deadline, async |client, statements| {
-                world::read_many(client, statements, ids).await
-            })
+            .run(queries, deadline, async |client, statements| statements.worlds(client, ids).await)
             .await
     }
 

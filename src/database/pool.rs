@@ -12,10 +12,10 @@ use deadpool_postgres::{
 };
 use tokio_postgres::Config;
 
-use super::connect::{self, Connector, NewestTask};
+use super::connect::{self, Connector, Newest};
 use super::error::describe;
 use super::reach::Reach;
-use crate::config::database::Statements;
+use crate::config::database::{Driver, Statements};
 
 /// What a worker's pool is made from.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct PoolSettings {
     pub(crate) max_size: u32,
     /// How long a request may wait for a checkout.
     pub(crate) wait: Duration,
+    /// Who sends queries.
+    pub(crate) driver: Driver,
     /// How statements are sent.
     pub(crate) statements: Statements,
 }
@@ -34,8 +36,8 @@ pub(crate) struct PoolSettings {
 pub(super) fn build(
     settings: &PoolSettings,
     reach: &Arc<Reach>,
-) -> Result<(Pool, NewestTask), deadpool_postgres::BuildError> {
-    let connector = Connector::new(settings.statements, Arc::clone(reach));
+) -> Result<(Pool, Newest), deadpool_postgres::BuildError> {
+    let connector = Connector::new(settings.driver, settings.statements, Arc::clone(reach));
     let newest = connector.newest();
     // Fast: a connection is known to be closed without asking the server.
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };

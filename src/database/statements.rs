@@ -4,26 +4,32 @@
 
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row, Statement};
+use tokio_postgres::{Client, Statement};
 
+use super::direct::Direct;
+use super::error::Error;
+use super::fortune::{FortuneRows, Source};
+use super::world::World;
 use crate::config::database::Statements as Mode;
 
 /// One row of `world` by its id.
-const WORLD_BY_ID: &str = include_str!("../../sql/queries/world_by_id.sql");
+pub(super) const WORLD_BY_ID: &str = include_str!("../../sql/queries/world_by_id.sql");
 /// All rows of `fortune`.
-const FORTUNES: &str = include_str!("../../sql/queries/fortunes.sql");
+pub(super) const FORTUNES: &str = include_str!("../../sql/queries/fortunes.sql");
 /// New numbers for many rows of `world`, in one statement.
-const UPDATE_WORLDS: &str = include_str!("../../sql/queries/update_worlds.sql");
+pub(super) const UPDATE_WORLDS: &str = include_str!("../../sql/queries/update_worlds.sql");
 /// A new number for one row of `world`.
 const UPDATE_WORLD: &str = include_str!("../../sql/queries/update_world.sql");
 
 /// How one connection's statements are named.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Statements {
     /// Prepared on this connection.
     Cached { world_by_id: Statement, fortunes: Statement, update_worlds: Statement },
     /// Parsed anew each time: behind a transaction pooler the next query may meet another server process.
     Unnamed,
+    /// Prepared on this connection, and sent past the driver.
+    Direct(Direct),
 }
 
 impl Statements {
@@ -40,20 +46,32 @@ impl Statements {
         Ok(Self::Cached { world_by_id, fortunes, update_worlds })
     }
 
-    /// The row of `world` with this id, if there is one.
-    pub(super) async fn world_by_id(&self, client: &Client, id: i32) -> Result<Option<Row>, Error> {
+    /// The row of `world` with this id.
+    pub(super) async fn world(&self, client: &Client, id: i32) -> Result<World, Error> {
+        let row = match self {
+            Self::Cached { world_by_id, .. } => client.query_opt(world_by_id, &[&id]).await?,
+            Self::Unnamed => client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await?,
+            Self::Direct(direct) => return direct.world(id).await,
+        };
+        let row = row.ok_or(Error::MissingRow)?;
+        Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
+    }
+
+    /// The rows of `world` with these ids, in their order: a query each, all in flight together.
+    pub(super) async fn worlds(&self, client: &Client, ids: &[i32]) -> Result<Vec<World>, Error> {
         match self {
-            Self::Cached { world_by_id, .. } => client.query_opt(world_by_id, &[&id]).await,
-            Self::Unnamed => client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await,
+            Self::Direct(direct) => direct.worlds(ids).await,
+            _ => futures_util::future::try_join_all(ids.iter().map(|id| self.world(client, *id))).await,
         }
     }
 
     /// All rows of `fortune`, in no order.
-    pub(super) async fn fortunes(&self, client: &Client) -> Result<Vec<Row>, Error> {
-        match self {
-            Self::Cached { fortunes, .. } => client.query(fortunes, &[]).await,
-            Self::Unnamed => client.query_typed(FORTUNES, &[]).await,
-        }
+    pub(super) async fn fortunes(&self, client: &Client) -> Result<FortuneRows, Error> {
+        Ok(FortuneRows(match self {
+            Self::Cached { fortunes, .. } => Source::Driver(client.query(fortunes, &[]).await?),
+            Self::Unnamed => Source::Driver(client.query_typed(FORTUNES, &[]).await?),
+            Self::Direct(direct) => Source::Direct(direct.fortunes().await?),
+        }))
     }
 
     /// Writes new numbers; `ids` are distinct and ascending, so that concurrent requests lock rows in one order.
@@ -73,6 +91,7 @@ impl Statements {
                 let one = |(id, number): (&i32, &i32)| update_one(client, *id, *number);
                 futures_util::future::try_join_all(ids.iter().zip(numbers).map(one)).await?;
             }
+            Self::Direct(direct) => direct.update_worlds(ids, numbers).await?,
         }
         Ok(())
     }
@@ -80,7 +99,8 @@ impl Statements {
 
 async fn update_one(client: &Client, id: i32, number: i32) -> Result<(), Error> {
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::INT4), (&number, Type::INT4)];
-    client.execute_typed(UPDATE_WORLD, &parameters).await.map(drop)
+    client.execute_typed(UPDATE_WORLD, &parameters).await?;
+    Ok(())
 }
 
 #[cfg(test)]

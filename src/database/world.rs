@@ -1,14 +1,10 @@
-//! Rows of `world`: read one by one, and written.
+//! Rows of `world`, and what is drawn by chance: ids and numbers.
 //!
-//! **Invariant:** N rows are N queries of one row each, each with its own Sync, in flight together.
+//! **Invariant:** every id and number from 1 to 10 000 is drawn, and no other.
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use serde::Serialize;
-use tokio_postgres::{Client, Row};
-
-use super::error::Error;
-use super::statements::Statements;
 
 /// Rows of the table, and the highest id and number in it.
 pub const ROWS: i32 = 10_000;
@@ -37,27 +33,6 @@ pub(super) fn distinct_ids(random: &mut SmallRng, count: usize) -> Vec<i32> {
         ids.dedup();
     }
     ids
-}
-
-/// One row by its id.
-pub(super) async fn read_one(client: &Client, statements: &Statements, id: i32) -> Result<World, Error> {
-    match statements.world_by_id(client, id).await? {
-        Some(row) => world(&row),
-        None => Err(Error::MissingRow),
-    }
-}
-
-/// The rows with these ids, in their order.
-pub(super) async fn read_many(
-    client: &Client,
-    statements: &Statements,
-    ids: &[i32],
-) -> Result<Vec<World>, Error> {
-    futures_util::future::try_join_all(ids.iter().map(|id| read_one(client, statements, *id))).await
-}
-
-fn world(row: &Row) -> Result<World, Error> {
-    Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
 }
 
 #[cfg(test)]

@@ -17,11 +17,12 @@ mod updates;
 use crate::harness::{ServerSetup, TestDatabase, TestServer};
 
 /// Every way to use the database: each must answer alike.
-const MODES: [&[&str]; 4] = [
+const MODES: [&[&str]; 5] = [
     &["--dispatch", "pipelined"],
     &["--dispatch", "exclusive"],
     &["--dispatch", "pipelined", "--statements", "unnamed"],
     &["--dispatch", "exclusive", "--statements", "unnamed"],
+    &["--driver", "direct"],
 ];
 
 /// Runs a check against one server for each mode, all on the same database.

@@ -5,25 +5,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::{DATABASE_ROUTES, expect_unavailable};
+use super::{DATABASE_ROUTES, WAYS, expect_unavailable};
 use crate::harness::{Forwarder, ServerSetup, TestDatabase, TestServer, get, request, wait_until, worlds};
 
-const DISPATCHES: [&str; 2] = ["pipelined", "exclusive"];
-
-fn start(forwarder: &Forwarder, database: &TestDatabase, dispatch: &str) -> TestServer {
-    let server = ServerSetup::with_url(&database.url_through(forwarder.port()))
-        .args(&["--dispatch", dispatch])
-        .start();
+fn start(forwarder: &Forwarder, database: &TestDatabase, way: &[&str]) -> TestServer {
+    let server = ServerSetup::with_url(&database.url_through(forwarder.port())).args(way).start();
     assert_eq!(get(&server, "/db").status, 200);
     server
 }
 
 #[test]
 fn a_database_that_goes_away_is_503_until_it_is_back_and_within_a_second_served_again() {
-    for dispatch in DISPATCHES {
+    for way in WAYS {
         let database = TestDatabase::create();
         let mut forwarder = Forwarder::start();
-        let server = start(&forwarder, &database, dispatch);
+        let server = start(&forwarder, &database, way);
         let mut client = server.connect();
         for _ in 0..2 {
             forwarder.cut();
@@ -38,7 +34,7 @@ fn a_database_that_goes_away_is_503_until_it_is_back_and_within_a_second_served_
             wait_until("the service to recover", Duration::from_secs(20), || {
                 (client.get("/db").status == 200).then_some(())
             });
-            assert!(back.elapsed() < Duration::from_secs(2), "{dispatch}: back after {:?}", back.elapsed());
+            assert!(back.elapsed() < Duration::from_secs(2), "{way:?}: back after {:?}", back.elapsed());
         }
         let table = database.world_numbers();
         assert!(worlds(&client.get("/queries?queries=100")).iter().all(|(id, number)| table[id] == *number));
@@ -47,11 +43,12 @@ fn a_database_that_goes_away_is_503_until_it_is_back_and_within_a_second_served_
 
 #[test]
 fn requests_in_flight_on_a_connection_that_dies_are_503_at_once() {
-    for dispatch in DISPATCHES {
+    for way in WAYS {
         let database = TestDatabase::create();
         let mut forwarder = Forwarder::start();
         let server = ServerSetup::with_url(&database.url_through(forwarder.port()))
-            .args(&["--dispatch", dispatch, "--request-deadline", "25s"])
+            .args(way)
+            .args(&["--request-deadline", "25s"])
             .start();
         for _ in 0..8 {
             assert_eq!(get(&server, "/queries?queries=20").status, 200);
@@ -65,17 +62,17 @@ fn requests_in_flight_on_a_connection_that_dies_are_503_at_once() {
         forwarder.cut();
         let start = Instant::now();
         for client in &mut clients {
-            assert_eq!(client.receive().status, 503, "{dispatch}");
+            assert_eq!(client.receive().status, 503, "{way:?}");
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "{dispatch}: failed after {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{way:?}: failed after {:?}", start.elapsed());
     }
 }
 
 #[test]
 fn database_connections_that_an_administrator_ends_are_replaced() {
-    for dispatch in DISPATCHES {
+    for way in WAYS {
         let database = TestDatabase::create();
-        let server = ServerSetup::with_database(&database).args(&["--dispatch", dispatch]).start();
+        let server = ServerSetup::with_database(&database).args(way).start();
         let mut client = server.connect();
         for round in 0..5 {
             assert!(worlds_or_wait(&mut client, "/queries?queries=20"), "round {round}");
@@ -86,10 +83,10 @@ fn database_connections_that_an_administrator_ends_are_replaced() {
             let start = Instant::now();
             wait_until("the service to recover", Duration::from_secs(10), || {
                 let response = client.get("/db");
-                assert!([200, 503].contains(&response.status), "{dispatch}: {response:?}");
+                assert!([200, 503].contains(&response.status), "{way:?}: {response:?}");
                 (response.status == 200).then_some(())
             });
-            assert!(start.elapsed() < Duration::from_secs(2), "{dispatch}: back after {:?}", start.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(2), "{way:?}: back after {:?}", start.elapsed());
         }
     }
 }
@@ -105,7 +102,7 @@ fn worlds_or_wait(client: &mut crate::harness::Client, target: &str) -> bool {
 fn routes_without_a_database_do_not_notice_its_loss() {
     let database = TestDatabase::create();
     let mut forwarder = Forwarder::start();
-    let server = start(&forwarder, &database, "pipelined");
+    let server = start(&forwarder, &database, WAYS[0]);
     forwarder.cut();
     let mut client = server.connect();
     for _ in 0..200 {
@@ -118,7 +115,7 @@ fn routes_without_a_database_do_not_notice_its_loss() {
 fn a_loss_is_logged_once_and_so_is_the_return() {
     let database = TestDatabase::create();
     let mut forwarder = Forwarder::start();
-    let server = start(&forwarder, &database, "pipelined");
+    let server = start(&forwarder, &database, WAYS[0]);
     let logged = server.stderr().lines().count();
     forwarder.cut();
     let mut client = server.connect();

@@ -11,6 +11,10 @@ mod limits;
 
 use crate::harness::{Client, Response};
 
+/// The ways in which requests use database connections.
+const WAYS: [&[&str]; 3] =
+    [&["--dispatch", "pipelined"], &["--dispatch", "exclusive"], &["--driver", "direct"]];
+
 /// The routes that read the database.
 const DATABASE_ROUTES: [&str; 5] =
     ["/db", "/queries?queries=5", "/updates?queries=5", "/fortunes", "/cached-queries?count=5"];

@@ -123,6 +123,7 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
             .env("DATABASE_MAX_CONN", "50")
             .env("PLIMSOLL_DISPATCH", "exclusive")
             .env("PLIMSOLL_STATEMENTS", "unnamed")
+            .env("PLIMSOLL_DRIVER", "tokio-postgres")
             .env("PLIMSOLL_WORKERS", "7")
             .env("PLIMSOLL_REQUEST_DEADLINE", "4s")
             .env("PLIMSOLL_HEADER_TIMEOUT", "5s")
@@ -136,6 +137,7 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
         ("database-max-conn", "50"),
         ("dispatch", "exclusive"),
         ("statements", "unnamed"),
+        ("driver", "tokio-postgres"),
         ("workers", "7"),
         ("request-deadline", "4s"),
         ("header-timeout", "5s"),

@@ -32,6 +32,7 @@ fn a_bad_value_is_78_wherever_it_comes_from() {
         ("--workers", "PLIMSOLL_WORKERS", "0"),
         ("--dispatch", "PLIMSOLL_DISPATCH", "both"),
         ("--statements", "PLIMSOLL_STATEMENTS", "prepared"),
+        ("--driver", "PLIMSOLL_DRIVER", "libpq"),
         ("--request-deadline", "PLIMSOLL_REQUEST_DEADLINE", "3"),
         ("--request-deadline", "PLIMSOLL_REQUEST_DEADLINE", "0s"),
         ("--idle-timeout", "PLIMSOLL_IDLE_TIMEOUT", "soon"),
@@ -45,6 +46,18 @@ fn a_bad_value_is_78_wherever_it_comes_from() {
             bare().arg("--config").arg(&path),
             78,
             &[flag.trim_start_matches('-'), value, "plimsoll.toml"],
+        );
+    }
+}
+
+#[test]
+fn the_direct_driver_is_refused_with_what_it_cannot_do() {
+    for other in ["--dispatch=exclusive", "--statements=unnamed"] {
+        let (flag, value) = other.split_once('=').unwrap();
+        expect(
+            bare().args(&["--driver=direct", other]),
+            78,
+            &["--driver direct", &format!("{flag} {value}")],
         );
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::commands::say;
 use crate::config::ServeArgs;
-use crate::config::database::{Dispatch, Statements};
+use crate::config::database::{Dispatch, Driver, Statements};
 use crate::database::plan::Plan;
 
 /// What is known before the database is asked.
@@ -31,7 +31,11 @@ pub(super) fn print(
         Statements::Cached => "",
         Statements::Unnamed => ", unnamed statements",
     };
-    line("pool", &format!("{}, {dispatch}{statements}", plan.sum()));
+    let driver = match args.database.driver {
+        Driver::TokioPostgres => "",
+        Driver::Direct => ", direct driver",
+    };
+    line("pool", &format!("{}, {dispatch}{statements}{driver}", plan.sum()));
     if let (Some(before), Some(after)) = descriptors
         && before < after
     {

@@ -130,6 +130,7 @@ fn pools(args: &ServeArgs, plan: &Plan, workers: u32, config: &Config) -> Vec<Po
         config: config.clone(),
         max_size: plan.share(worker),
         wait: args.limits.request_deadline,
+        driver: args.database.driver,
         statements: args.database.statements,
     };
     (0..workers).map(pool).collect()

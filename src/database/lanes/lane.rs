@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use slab::Slab;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
+use super::super::connect::Line;
 use super::super::statements::Statements;
 use super::Lanes;
 
@@ -24,18 +24,18 @@ pub(super) struct Lane {
     /// Taken out of the pool for good when the lane ends.
     object: Option<Object>,
     statements: Statements,
-    task: AbortHandle,
+    line: Line,
     in_flight: Cell<u32>,
     deadlines: RefCell<Slab<Instant>>,
     ended: Cell<bool>,
 }
 
 impl Lane {
-    pub(super) fn new(object: Object, statements: Statements, task: AbortHandle) -> Self {
+    pub(super) fn new(object: Object, statements: Statements, line: Line) -> Self {
         Self {
             object: Some(object),
             statements,
-            task,
+            line,
             in_flight: Cell::new(0),
             deadlines: RefCell::default(),
             ended: Cell::new(false),
@@ -64,18 +64,18 @@ impl Lane {
 
     /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.
     pub(super) fn end(&self) {
-        let cancel = self.client().cancel_token();
+        let (token, line) = (self.client().cancel_token(), self.line.clone());
         self.close();
         tokio::task::spawn_local(async move {
             // PostgreSQL may be gone, and then there is nothing to cancel.
-            let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel.cancel_query(NoTls)).await;
+            let _ = tokio::time::timeout(CANCEL_TIMEOUT, line.cancel(token)).await;
         });
     }
 
     /// Ends the connection with all that is pending on it.
     pub(super) fn close(&self) {
         self.ended.set(true);
-        self.task.abort();
+        self.line.task.abort();
     }
 
     fn client(&self) -> &Client {

@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::connect::NewestTask;
+use super::connect::Newest;
 use super::error::Error;
 use super::pool::PoolSettings;
 use super::queue::Queue;
@@ -32,7 +32,7 @@ pub(super) use lane::Ticket;
 pub(super) struct Lanes {
     pool: Pool,
     settings: PoolSettings,
-    newest: NewestTask,
+    newest: Newest,
     reach: Arc<Reach>,
     random: RefCell<SmallRng>,
     open: RefCell<Vec<Rc<Lane>>>,

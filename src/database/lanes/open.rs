@@ -6,11 +6,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::error::describe;
+use super::super::direct::Direct;
+use super::super::error::Error;
 use super::super::pool::describe_failure;
 use super::super::reach::Backoff;
 use super::super::statements::Statements;
 use super::{Lane, Lanes};
+use crate::config::database::Driver;
 
 /// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
 pub(super) async fn open_one(lanes: Rc<Lanes>) {
@@ -50,19 +52,23 @@ fn note_failure(lanes: &Lanes, why: &str) -> Duration {
 
 async fn lease(lanes: &Lanes) -> Result<Lane, String> {
     let object = lanes.pool.get().await.map_err(|error| describe_failure(&error))?;
-    let Some(task) = lanes.newest.take() else {
+    let Some(line) = lanes.newest.take() else {
         drop(deadpool_postgres::Object::take(object));
         return Err("the pool gave a connection that it had not just opened".into());
     };
-    let prepared =
-        tokio::time::timeout(lanes.settings.wait, Statements::prepare(&object, lanes.settings.statements));
-    match prepared.await {
-        Ok(Ok(statements)) => Ok(Lane::new(object, statements, task)),
+    let prepare = async {
+        Ok(match lanes.settings.driver {
+            Driver::Direct => Statements::Direct(Direct::prepare(line.pipeline.clone()).await?),
+            Driver::TokioPostgres => Statements::prepare(&object, lanes.settings.statements).await?,
+        })
+    };
+    match tokio::time::timeout(lanes.settings.wait, prepare).await {
+        Ok(Ok(statements)) => Ok(Lane::new(object, statements, line)),
         failed => {
             // Its state is unknown: it does not go back to the pool.
             drop(deadpool_postgres::Object::take(object));
             Err(match failed {
-                Ok(Err(error)) => describe(&error),
+                Ok(Err(error)) => Error::to_string(&error),
                 _ => "preparing its statements took too long".into(),
             })
         }

@@ -1,0 +1,121 @@
+//! The service's queries past the driver: encoded into the connection's stream, their rows read from where they arrived.
+//!
+//! What the driver does for a query, a channel, a task's wake and a dozen allocations, is done once for all queries of a request.
+//! What PostgreSQL sees is the same: a prepared statement, and for each query a Bind, an Execute and a Sync of its own.
+//!
+//! **Invariant:** opening, authentication, cancelling and the pool stay the driver's; nothing here knows of sockets.
+
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend::{self, BindError};
+use postgres_protocol::types::{self, ArrayDimension};
+use tokio_postgres::types::Type;
+
+use super::error::Error;
+use super::statements::{FORTUNES, UPDATE_WORLDS, WORLD_BY_ID};
+use super::wire::{Pipeline, Row, Rows};
+use super::world::World;
+
+/// What the statements are called on the connection.
+const WORLD_BY_ID_NAME: &str = "w";
+const FORTUNES_NAME: &str = "f";
+const UPDATE_WORLDS_NAME: &str = "u";
+/// About what a row of `world` takes, and all of `fortune`.
+const WORLD_ROOM: usize = 24;
+const FORTUNES_ROOM: usize = 1024;
+/// Parameters and columns in binary form.
+const BINARY: [i16; 1] = [1];
+
+/// One connection's prepared statements.
+#[derive(Clone)]
+pub(super) struct Direct(Pipeline);
+
+impl Direct {
+    /// Prepares the statements on a fresh connection.
+    pub(super) async fn prepare(pipeline: Pipeline) -> Result<Self, Error> {
+        let statements =
+            [(WORLD_BY_ID_NAME, WORLD_BY_ID), (FORTUNES_NAME, FORTUNES), (UPDATE_WORLDS_NAME, UPDATE_WORLDS)];
+        let reply = pipeline.ask(3, 0, |out| {
+            for (name, text) in statements {
+                // Neither holds a zero byte, which is all that could be refused.
+                let _ = frontend::parse(name, text, [], out);
+                frontend::sync(out);
+            }
+        })?;
+        reply.await?;
+        Ok(Self(pipeline))
+    }
+
+    /// One row of `world`.
+    pub(super) async fn world(&self, id: i32) -> Result<World, Error> {
+        let rows = self.0.ask(1, WORLD_ROOM, |out| ask_for_world(id, out))?.await?;
+        rows.iter().next().ok_or(Error::MissingRow).and_then(world)
+    }
+
+    /// The rows of `world` with these ids, in their order.
+    pub(super) async fn worlds(&self, ids: &[i32]) -> Result<Vec<World>, Error> {
+        // At most 500 by the route's rule.
+        let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let ask = |out: &mut BytesMut| ids.iter().for_each(|id| ask_for_world(*id, out));
+        let rows = self.0.ask(queries, ids.len() * WORLD_ROOM, ask)?.await?;
+        if rows.len() != ids.len() {
+            return Err(Error::MissingRow);
+        }
+        let mut worlds = Vec::with_capacity(ids.len());
+        for row in rows.iter() {
+            worlds.push(world(row)?);
+        }
+        Ok(worlds)
+    }
+
+    /// All rows of `fortune`.
+    pub(super) async fn fortunes(&self) -> Result<Rows, Error> {
+        self.0.ask(1, FORTUNES_ROOM, |out| query(FORTUNES_NAME, &[], out))?.await
+    }
+
+    /// Writes new numbers; `ids` are distinct and ascending.
+    pub(super) async fn update_worlds(&self, ids: &[i32], numbers: &[i32]) -> Result<(), Error> {
+        let parameters = [Parameter::Numbers(ids), Parameter::Numbers(numbers)];
+        self.0.ask(1, 0, |out| query(UPDATE_WORLDS_NAME, &parameters, out))?.await.map(drop)
+    }
+}
+
+fn world(mut row: Row<'_>) -> Result<World, Error> {
+    Ok(World { id: row.int4()?, random_number: row.int4()? })
+}
+
+fn ask_for_world(id: i32, out: &mut BytesMut) {
+    query(WORLD_BY_ID_NAME, &[Parameter::Number(id)], out);
+}
+
+/// What a statement of ours is given.
+#[derive(Clone, Copy)]
+enum Parameter<'a> {
+    Number(i32),
+    Numbers(&'a [i32]),
+}
+
+impl Parameter<'_> {
+    fn encode(self, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Number(number) => types::int4_to_sql(number, out),
+            Self::Numbers(numbers) => {
+                let dimension = ArrayDimension { len: i32::try_from(numbers.len())?, lower_bound: 1 };
+                let encode = |number: &i32, out: &mut BytesMut| {
+                    types::int4_to_sql(*number, out);
+                    Ok(IsNull::No)
+                };
+                types::array_to_sql([dimension], Type::INT4.oid(), numbers, encode, out)?;
+            }
+        }
+        Ok(IsNull::No)
+    }
+}
+
+/// Bind, Execute and Sync. What the encoders could refuse, zero bytes in names and more than 2 GiB, does not come here.
+fn query(statement: &str, parameters: &[Parameter<'_>], out: &mut BytesMut) {
+    let encode = |parameter: &Parameter<'_>, out: &mut BytesMut| parameter.encode(out);
+    let _: Result<(), BindError> = frontend::bind("", statement, BINARY, parameters, encode, BINARY, out);
+    let _ = frontend::execute("", 0, out);
+    frontend::sync(out);
+}
