@@ -26,7 +26,7 @@ advisories:
 	scripts/cargo-deny check advisories
 
 # Compares servers under load: wrk in front, a PostgreSQL of its own behind. The first of TARGETS is what the others are
-# divided by; `ours-tcp`, `exclusive-tcp` and `commit:REF` are there too, and bench-targets.toml names more
+# divided by; `direct`, `ours-tcp`, `direct-tcp`, `exclusive-tcp` and `commit:REF` are there too, and bench-targets.toml names more
 # (benches/targets.example.toml). Results go to docs/results/NAME, else to docs/results/local, or to OUT.
 ROUTES = json plaintext db queries updates fortunes
 CONNECTIONS = 64 256 512

@@ -56,6 +56,8 @@ BUILT_IN = {
         Target("ours-tcp", database="tcp"),
         Target("exclusive", flags=("--dispatch", "exclusive")),
         Target("exclusive-tcp", database="tcp", flags=("--dispatch", "exclusive")),
+        Target("direct", flags=("--driver", "direct")),
+        Target("direct-tcp", database="tcp", flags=("--driver", "direct")),
     )
 }
 
