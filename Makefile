@@ -40,7 +40,7 @@ bench:
 	python3 -m benches throughput --routes $(ROUTES) --connections $(CONNECTIONS) --targets $(TARGETS) --pairs $(PAIRS) \
 	    --seconds $(SECONDS_EACH) --warmup $(WARMUP) --yardstick $(YARDSTICK) $(if $(NAME),--name $(NAME)) $(if $(OUT),--out $(OUT))
 
-# Instructions a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes that file anew.
+# Instructions and allocations a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes it anew.
 instructions:
 	scripts/prepare
 	python3 -m benches instructions $(if $(ACCEPT),--accept) $(if $(REPEAT),--repeat $(REPEAT))

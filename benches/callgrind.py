@@ -1,6 +1,7 @@
-"""The service under callgrind: starts it, sends it its requests through the gate, and reads how much it executed.
+"""The service under callgrind: starts it, sends it its requests through the gate, and reads what it executed.
 
-**Invariant:** what is counted is the service's own instructions in user space, from its start to its end.
+**Invariant:** what is counted is the service's own instructions in user space, and its own calls of the allocator, from
+its start to its end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from . import callgrind_file
+from .callgrind_file import Counts
 from .children import Child, Children
 from .client import Client
 from .gate import Gate
@@ -31,18 +34,21 @@ def check_valgrind() -> None:
 
 
 class Counter:
-    """Counts one binary's instructions in front of one database."""
+    """Counts what one binary executes in front of one database."""
 
     def __init__(self, children: Children, database: Postgres, binary: Path, folder: Path) -> None:
         self.children, self.database, self.binary, self.folder = children, database, binary, folder
         self.runs = 0
 
-    def per_request(self, path: str, requests: int) -> float:
-        """Instructions a request, with start and end subtracted."""
-        return (self.total(path, 2 * requests) - self.total(path, requests)) / requests
+    def per_request(self, path: str, requests: int) -> Counts:
+        """What a request costs, with start and end subtracted."""
+        more, fewer = self.total(path, 2 * requests), self.total(path, requests)
+        return Counts(
+            (more.instructions - fewer.instructions) / requests, (more.allocations - fewer.allocations) / requests
+        )
 
-    def total(self, path: str, requests: int) -> int:
-        """Instructions of a whole run."""
+    def total(self, path: str, requests: int) -> Counts:
+        """The counts of a whole run."""
         self.runs += 1
         counts = self.folder / f"callgrind.{self.runs}"
         socket_file = self.database.socket_folder / f".s.PGSQL.{self.database.port}"
@@ -61,7 +67,7 @@ class Counter:
                         text = body[:200].decode(errors="replace")
                         raise Problem(f"{path} was answered with {status}: {text}", f"Its log:\n{child.last_words()}")
             self.children.stop(child)
-        return read_total(counts)
+        return callgrind_file.read(counts)
 
     def start(self, database_url: str, counts: Path) -> Child:
         environment = clean_environment() | {
@@ -94,10 +100,3 @@ def wait_for_the_database(client: Client, path: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while client.ask(path)[0] == 503 and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def read_total(counts: Path) -> int:
-    found = re.search(r"^(?:summary|totals): (\d+)", counts.read_text() if counts.exists() else "", re.MULTILINE)
-    if found is None:
-        raise Problem(f"callgrind left no total in {counts.name}", "Run the service under valgrind by hand to see why.")
-    return int(found[1])
