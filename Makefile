@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench instructions
+.PHONY: run test check advisories bench instructions syscalls
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -44,3 +44,8 @@ bench:
 instructions:
 	scripts/prepare
 	python3 -m benches instructions $(if $(ACCEPT),--accept) $(if $(REPEAT),--repeat $(REPEAT))
+
+# System calls a request makes, under strace: a read and a write on a keep-alive connection, and the database's.
+syscalls:
+	scripts/prepare
+	python3 -m benches syscalls

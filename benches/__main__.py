@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-from . import instructions, throughput
+from . import instructions, syscalls, throughput
 from .problem import Problem
 
 
@@ -55,6 +55,10 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--repeat", type=positive, default=1, help="count each route so often and say how well it repeats"
     )
     counts.set_defaults(run=instructions.run)
+    calls = instruments.add_parser("syscalls", help="count a request's system calls (make syscalls)")
+    calls.add_argument("--binary", help="count this one instead of building")
+    calls.add_argument("--routes", nargs="+", choices=instructions.COUNTED)
+    calls.set_defaults(run=syscalls.run)
     return parser.parse_args(words)
 
 

@@ -14,6 +14,8 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import baseline, builds, callgrind, postgres
@@ -26,7 +28,21 @@ BASELINE = Path(__file__).with_name("instructions.json")
 REQUESTS = 500
 # How often a count is taken at the most.
 TRIES = 3
-COUNTED = ("json", "plaintext", "db", "queries", "updates", "fortunes")
+DIRECT = {"PLIMSOLL_DRIVER": "direct"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A route, and the settings under which it is counted."""
+
+    path: str
+    settings: Mapping[str, str]
+
+
+FROM_MEMORY, FROM_DATABASE = ("json", "plaintext"), ("db", "queries", "updates", "fortunes")
+COUNTED = {name: Case(ROUTES[name].path, {}) for name in FROM_MEMORY + FROM_DATABASE} | {
+    f"{name}-direct": Case(ROUTES[name].path, DIRECT) for name in FROM_DATABASE
+}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +82,7 @@ def count(counter: callgrind.Counter, name: str, before: Baseline | None) -> Cos
 
 
 def count_once(counter: callgrind.Counter, name: str) -> Cost:
-    counts = counter.per_request(ROUTES[name].path, REQUESTS)
+    counts = counter.per_request(COUNTED[name].path, REQUESTS, COUNTED[name].settings)
     return Cost(round(counts.instructions), round(counts.allocations, 1))
 
 
@@ -80,9 +96,9 @@ def show_repeats(counter: callgrind.Counter, name: str, first: Cost, repeat: int
 
 def line(name: str, now: Cost, before: Baseline | None) -> str:
     if before is None:
-        return f"  {name:<10} {now.instructions:>8} instructions  {now.allocations:>7.1f} allocations a request"
+        return f"  {name:<16} {now.instructions:>8} instructions  {now.allocations:>7.1f} allocations a request"
     change = baseline.change(before, name, now)
-    return f"  {name:<10} instructions {change.describe_instructions():<42} allocations {change.describe_allocations()}"
+    return f"  {name:<16} instructions {change.describe_instructions():<42} allocations {change.describe_allocations()}"
 
 
 def accepted(facts: Facts, counts: dict[str, Cost]) -> Baseline:
