@@ -18,6 +18,9 @@ pub struct WorkersArgs {
     /// How the system schedules the workers' threads; under `batch` one that wakes interrupts neither PostgreSQL nor another program on its core, and answers later where those keep the core busy
     #[arg(long, value_name = "POLICY", env = "PLIMSOLL_SCHED", value_enum, default_value_t = Sched::Normal)]
     pub sched: Sched,
+    /// Whether each worker keeps to one core, given out in order and round again; caches stay warm, but a worker cannot leave a core that something else keeps busy, as another pinned service does
+    #[arg(long, env = "PLIMSOLL_PIN", value_enum, default_value_t = Pin::Off)]
+    pub pin: Pin,
 }
 
 /// The scheduling policy of the workers' threads.
@@ -27,6 +30,15 @@ pub enum Sched {
     Normal,
     /// `SCHED_BATCH` (sched(7)), which any user may set
     Batch,
+}
+
+/// Whether workers keep to cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pin {
+    /// The system moves workers about as it sees fit
+    Off,
+    /// Each worker on a core of its own, as far as there are enough
+    On,
 }
 
 impl WorkersArgs {

@@ -12,9 +12,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::config::LimitsArgs;
 use crate::config::database::Dispatch;
-use crate::config::workers::Sched;
+use crate::config::{LimitsArgs, WorkersArgs};
 use crate::database::{PoolSettings, Reach};
 
 mod accept;
@@ -30,8 +29,8 @@ pub use stop::Stop;
 
 /// What a server is made from, besides its listeners.
 pub(crate) struct Settings {
-    /// The scheduling policy of the workers' threads.
-    pub(crate) sched: Sched,
+    /// How the workers' threads are scheduled.
+    pub(crate) workers: WorkersArgs,
     /// Time limits.
     pub(crate) limits: LimitsArgs,
     /// How requests share database connections.
@@ -78,10 +77,11 @@ impl Server {
             // Sent by drop too, so that a worker that panics is not silent.
             let mut report = worker::Report::new(index, end.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            let (sched, tell_placed) = (settings.sched, tell_placed.clone());
+            let (sched, pin, tell_placed) =
+                (settings.workers.sched, settings.workers.pin, tell_placed.clone());
             threads.push(thread.spawn(move || {
                 // Heard by the start below, which waits for each worker to say it or to end.
-                let _ = tell_placed.send(placement::place(sched));
+                let _ = tell_placed.send(placement::place(index, sched, pin));
                 drop(tell_placed);
                 report.ended_with(worker::run(share));
             })?);

@@ -1,4 +1,4 @@
-//! How the system schedules the workers' threads.
+//! How the system schedules the workers' threads: under which policy, and on which cores.
 //!
 //! `thread-priority` sets the policy for us, since rustix has no `sched_setscheduler`; it wants a nice value as well, and
 //! gets the one that the thread has.
@@ -8,11 +8,12 @@
 
 use std::io;
 
-use crate::config::workers::Sched;
+use crate::config::workers::{Pin, Sched};
 
 /// What the system made of the wishes for one worker; nothing where nothing was asked for.
 pub(super) struct Placed {
     policy: Option<io::Result<()>>,
+    core: Option<io::Result<()>>,
 }
 
 /// What holds for every worker.
@@ -20,17 +21,25 @@ pub(super) struct Placed {
 pub(crate) struct Placement {
     /// Their threads run under `SCHED_BATCH`.
     pub(crate) batch: bool,
+    /// Each of their threads keeps to one core.
+    pub(crate) pinned: bool,
 }
 
-/// Places the calling thread, which is a worker's.
-pub(super) fn place(sched: Sched) -> Placed {
-    Placed { policy: (sched == Sched::Batch).then(run_as_batch) }
+/// Places the calling thread, which is the worker's with this index.
+pub(super) fn place(worker: usize, sched: Sched, pin: Pin) -> Placed {
+    Placed {
+        policy: (sched == Sched::Batch).then(run_as_batch),
+        core: (pin == Pin::On).then(|| keep_to_one_core(worker)),
+    }
 }
 
 impl Placement {
     /// Sums the workers up; what was refused is logged once, however many it was refused to.
     pub(super) fn of(placed: &[Placed]) -> Self {
-        Self { batch: all(placed, "--sched batch", |placed| placed.policy.as_ref()) }
+        Self {
+            batch: all(placed, "--sched batch", |placed| placed.policy.as_ref()),
+            pinned: all(placed, "--pin on", |placed| placed.core.as_ref()),
+        }
     }
 }
 
@@ -64,9 +73,26 @@ fn run_as_batch() -> io::Result<()> {
     })
 }
 
+/// One of the cores that the thread has from the process: the first for the first worker, and round again after the last.
+#[cfg(target_os = "linux")]
+fn keep_to_one_core(worker: usize) -> io::Result<()> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let allowed = sched_getaffinity(None)?;
+    let cores: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    let mut one = CpuSet::new();
+    one.set(cores[worker % cores.len()]);
+    Ok(sched_setaffinity(None, &one)?)
+}
+
 /// Other systems have no such policy.
 #[cfg(not(target_os = "linux"))]
 fn run_as_batch() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Other systems let no thread choose its core.
+#[cfg(not(target_os = "linux"))]
+fn keep_to_one_core(_: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -74,16 +100,25 @@ fn run_as_batch() -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn placed(policy: Option<io::Result<()>>) -> Placed {
-        Placed { policy }
+    fn refused() -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
     }
 
     #[test]
-    fn a_policy_holds_when_every_worker_has_it() {
-        let refused = || Some(Err(io::ErrorKind::PermissionDenied.into()));
-        assert!(Placement::of(&[placed(Some(Ok(()))), placed(Some(Ok(())))]).batch);
-        assert!(!Placement::of(&[placed(Some(Ok(()))), placed(refused())]).batch);
-        assert!(!Placement::of(&[placed(refused()), placed(refused())]).batch);
-        assert!(!Placement::of(&[placed(None), placed(None)]).batch, "nobody asked");
+    fn a_wish_holds_when_it_is_granted_to_every_worker() {
+        let granted = || Some(Ok(()));
+        let of = |policies: [Option<io::Result<()>>; 2]| {
+            Placement::of(&policies.map(|policy| Placed { policy, core: None })).batch
+        };
+        assert!(of([granted(), granted()]));
+        assert!(!of([granted(), Some(refused())]));
+        assert!(!of([Some(refused()), Some(refused())]));
+        assert!(!of([None, None]), "nobody asked");
+    }
+
+    #[test]
+    fn one_wish_may_be_granted_and_the_other_refused() {
+        let placed = Placed { policy: Some(refused()), core: Some(Ok(())) };
+        assert_eq!(Placement::of(&[placed]), Placement { batch: false, pinned: true });
     }
 }

@@ -41,6 +41,7 @@ fn the_defaults_are_those_of_the_interface() {
         ("host", "127.0.0.1"),
         ("port", "8080"),
         ("sched", "normal"),
+        ("pin", "off"),
         ("pool-per-core", "4"),
         ("dispatch", "pipelined"),
         ("statements", "cached"),
@@ -128,6 +129,7 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
             .env("PLIMSOLL_STATEMENTS", "unnamed")
             .env("PLIMSOLL_WORKERS", "7")
             .env("PLIMSOLL_SCHED", "batch")
+            .env("PLIMSOLL_PIN", "on")
             .env("PLIMSOLL_REQUEST_DEADLINE", "4s")
             .env("PLIMSOLL_HEADER_TIMEOUT", "5s")
             .env("PLIMSOLL_DRAIN_GRACE", "100ms")
@@ -142,6 +144,7 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
         ("statements", "unnamed"),
         ("workers", "7"),
         ("sched", "batch"),
+        ("pin", "on"),
         ("request-deadline", "4s"),
         ("header-timeout", "5s"),
         ("drain-grace", "100ms"),

@@ -26,7 +26,8 @@ pub(super) fn print(
     }
     let noun = if cores.get() == 1 { "core" } else { "cores" };
     let sched = if placement.batch { ", SCHED_BATCH" } else { "" };
-    line("workers", &format!("{workers} ({cores} {noun}){sched}"));
+    let pinned = if placement.pinned { ", each pinned to a core" } else { "" };
+    line("workers", &format!("{workers} ({cores} {noun}){sched}{pinned}"));
     let dispatch = match args.database.dispatch {
         Dispatch::Pipelined => "pipelined",
         Dispatch::Exclusive => "exclusive",

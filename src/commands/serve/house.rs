@@ -76,7 +76,7 @@ async fn serve(
     }
     let addresses = listeners.addresses().to_vec();
     let settings = Settings {
-        sched: args.workers.sched,
+        workers: args.workers.clone(),
         limits: args.limits.clone(),
         dispatch: args.database.dispatch,
         pools: pools(args, &checked.plan, checked.workers, config),
