@@ -1,6 +1,6 @@
 """`make syscalls`: how many system calls of each kind a request costs, counted by strace.
 
-A keep-alive connection should cost one read and one write a request, and a query one write and one read on the database's side.
+A keep-alive connection should cost one read and one write a request, and a batch of queries one of each beside them.
 
 **Invariant:** a route that answers from memory and makes more than one read or more than one write fails.
 """

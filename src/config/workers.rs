@@ -1,4 +1,4 @@
-//! How many threads serve.
+//! How many threads serve, and how the system schedules them.
 //!
 //! **Invariant:** cores are those that this process may use: its affinity mask and its cgroup's quota count, the
 //! machine's size does not.
@@ -15,6 +15,30 @@ pub struct WorkersArgs {
     /// Threads that serve, each with its own event loop and its own share of the pool [default: the cores this process may use]
     #[arg(long, value_name = "N", env = "PLIMSOLL_WORKERS", value_parser = clap::value_parser!(u32).range(1..=MOST_WORKERS))]
     pub workers: Option<u32>,
+    /// How the system schedules the workers' threads; under `batch` one that wakes interrupts neither PostgreSQL nor another program on its core, and answers later where those keep the core busy
+    #[arg(long, value_name = "POLICY", env = "PLIMSOLL_SCHED", value_enum, default_value_t = Sched::Normal)]
+    pub sched: Sched,
+    /// Whether each worker keeps to one core, given out in order and round again; caches stay warm, but a worker cannot leave a core that something else keeps busy, as another pinned service does
+    #[arg(long, env = "PLIMSOLL_PIN", value_enum, default_value_t = Pin::Off)]
+    pub pin: Pin,
+}
+
+/// The scheduling policy of the workers' threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sched {
+    /// As the process was started
+    Normal,
+    /// `SCHED_BATCH` (sched(7)), which any user may set
+    Batch,
+}
+
+/// Whether workers keep to cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pin {
+    /// The system moves workers about as it sees fit
+    Off,
+    /// Each worker on a core of its own, as far as there are enough
+    On,
 }
 
 impl WorkersArgs {

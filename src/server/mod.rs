@@ -1,7 +1,8 @@
 //! Sockets, threads and connections: the way of a request up to the router and of its answer back.
 //!
-//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own and a thread to run on ([`worker`]); the worker
-//! accepts ([`accept`]) and runs each connection as a task ([`connection`]) until it is told to stop ([`stop`]).
+//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own and a thread to run on ([`worker`]), which
+//! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) and runs each connection as a task
+//! ([`connection`]) until it is told to stop ([`stop`]).
 //!
 //! **Invariant:** nothing crosses threads on the way of a request: it is accepted, answered and closed on one worker.
 
@@ -11,21 +12,25 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::config::LimitsArgs;
 use crate::config::database::Dispatch;
+use crate::config::{LimitsArgs, WorkersArgs};
 use crate::database::{PoolSettings, Reach};
 
 mod accept;
 mod connection;
+mod placement;
 pub mod socket;
 mod stop;
 mod worker;
 
+pub(crate) use placement::Placement;
 pub use socket::Listeners;
 pub use stop::Stop;
 
 /// What a server is made from, besides its listeners.
 pub(crate) struct Settings {
+    /// How the workers' threads are scheduled.
+    pub(crate) workers: WorkersArgs,
     /// Time limits.
     pub(crate) limits: LimitsArgs,
     /// How requests share database connections.
@@ -48,6 +53,7 @@ pub(crate) struct WorkerEnd {
 /// A running server.
 pub(crate) struct Server {
     threads: Vec<JoinHandle<()>>,
+    placement: Placement,
     stop: watch::Sender<Stop>,
     ends: mpsc::UnboundedReceiver<WorkerEnd>,
 }
@@ -57,6 +63,7 @@ impl Server {
     pub(crate) fn start(listeners: Listeners, settings: Settings) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Run);
         let (end, ends) = mpsc::unbounded_channel();
+        let (tell_placed, placed) = std::sync::mpsc::channel();
         let mut threads = Vec::with_capacity(settings.pools.len());
         for (index, (listeners, pool)) in listeners.into_shares().zip(settings.pools).enumerate() {
             let share = worker::Share {
@@ -70,9 +77,23 @@ impl Server {
             // Sent by drop too, so that a worker that panics is not silent.
             let mut report = worker::Report::new(index, end.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            threads.push(thread.spawn(move || report.ended_with(worker::run(share)))?);
+            let (sched, pin, tell_placed) =
+                (settings.workers.sched, settings.workers.pin, tell_placed.clone());
+            threads.push(thread.spawn(move || {
+                // Heard by the start below, which waits for each worker to say it or to end.
+                let _ = tell_placed.send(placement::place(index, sched, pin));
+                drop(tell_placed);
+                report.ended_with(worker::run(share));
+            })?);
         }
-        Ok(Self { threads, stop, ends })
+        drop(tell_placed);
+        let placement = Placement::of(&placed.iter().collect::<Vec<_>>());
+        Ok(Self { threads, placement, stop, ends })
+    }
+
+    /// How the system schedules the workers.
+    pub(crate) fn placement(&self) -> Placement {
+        self.placement
     }
 
     /// Tells all workers to stop, gently or at once.

@@ -40,6 +40,8 @@ fn the_defaults_are_those_of_the_interface() {
     for (name, value) in [
         ("host", "127.0.0.1"),
         ("port", "8080"),
+        ("sched", "normal"),
+        ("pin", "off"),
         ("pool-per-core", "4"),
         ("dispatch", "pipelined"),
         ("statements", "cached"),
@@ -57,13 +59,15 @@ fn the_defaults_are_those_of_the_interface() {
 
 #[test]
 fn keys_of_the_file_are_the_flags_names_with_dashes_or_underscores() {
-    let (_folder, path) =
-        file("pool_per_core = 5\ndrain-grace = \"0.5s\"\nheader_timeout = '1500ms'\nworkers = 3\n");
+    let (_folder, path) = file(
+        "pool_per_core = 5\ndrain-grace = \"0.5s\"\nheader_timeout = '1500ms'\nworkers = 3\nsched = \"batch\"\n",
+    );
     let shown = show(bare().arg("--config").arg(&path));
     assert_eq!(setting(&shown, "pool-per-core").0, "5");
     assert_eq!(setting(&shown, "drain-grace").0, "0.5s");
     assert_eq!(setting(&shown, "header-timeout").0, "1500ms");
     assert_eq!(setting(&shown, "workers").0, "3");
+    assert_eq!(setting(&shown, "sched").0, "batch");
     assert!(setting(&shown, "workers").1.contains(path.to_str().unwrap()), "the file is named");
 }
 
@@ -125,6 +129,8 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
             .env("PLIMSOLL_STATEMENTS", "unnamed")
             .env("PLIMSOLL_DRIVER", "tokio-postgres")
             .env("PLIMSOLL_WORKERS", "7")
+            .env("PLIMSOLL_SCHED", "batch")
+            .env("PLIMSOLL_PIN", "on")
             .env("PLIMSOLL_REQUEST_DEADLINE", "4s")
             .env("PLIMSOLL_HEADER_TIMEOUT", "5s")
             .env("PLIMSOLL_DRAIN_GRACE", "100ms")
@@ -139,6 +145,8 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
         ("statements", "unnamed"),
         ("driver", "tokio-postgres"),
         ("workers", "7"),
+        ("sched", "batch"),
+        ("pin", "on"),
         ("request-deadline", "4s"),
         ("header-timeout", "5s"),
         ("drain-grace", "100ms"),

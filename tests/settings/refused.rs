@@ -30,6 +30,8 @@ fn a_bad_value_is_78_wherever_it_comes_from() {
         ("--database-max-conn", "DATABASE_MAX_CONN", "0"),
         ("--database-max-conn", "DATABASE_MAX_CONN", "few"),
         ("--workers", "PLIMSOLL_WORKERS", "0"),
+        ("--sched", "PLIMSOLL_SCHED", "fifo"),
+        ("--pin", "PLIMSOLL_PIN", "2"),
         ("--dispatch", "PLIMSOLL_DISPATCH", "both"),
         ("--statements", "PLIMSOLL_STATEMENTS", "prepared"),
         ("--driver", "PLIMSOLL_DRIVER", "libpq"),

@@ -8,12 +8,14 @@ use crate::commands::say;
 use crate::config::ServeArgs;
 use crate::config::database::{Dispatch, Driver, Statements};
 use crate::database::plan::Plan;
+use crate::server::Placement;
 
 /// What is known before the database is asked.
 pub(super) fn print(
     args: &ServeArgs,
     plan: &Plan,
     workers: u32,
+    placement: Placement,
     addresses: &[SocketAddr],
     descriptors: (Option<u64>, Option<u64>),
 ) {
@@ -22,7 +24,10 @@ pub(super) fn print(
     for address in addresses {
         line("listening", &format!("http://{address}"));
     }
-    line("workers", &format!("{workers} ({cores} {})", if cores.get() == 1 { "core" } else { "cores" }));
+    let noun = if cores.get() == 1 { "core" } else { "cores" };
+    let sched = if placement.batch { ", SCHED_BATCH" } else { "" };
+    let pinned = if placement.pinned { ", each pinned to a core" } else { "" };
+    line("workers", &format!("{workers} ({cores} {noun}){sched}{pinned}"));
     let dispatch = match args.database.dispatch {
         Dispatch::Pipelined => "pipelined",
         Dispatch::Exclusive => "exclusive",

@@ -76,6 +76,7 @@ async fn serve(
     }
     let addresses = listeners.addresses().to_vec();
     let settings = Settings {
+        workers: args.workers.clone(),
         limits: args.limits.clone(),
         dispatch: args.database.dispatch,
         pools: pools(args, &checked.plan, checked.workers, config),
@@ -87,7 +88,7 @@ async fn serve(
             return fail(Exit::System, format_args!("a worker's thread cannot be started: {error}"));
         }
     };
-    banner::print(args, &checked.plan, checked.workers, &addresses, descriptors);
+    banner::print(args, &checked.plan, checked.workers, server.placement(), &addresses, descriptors);
     let contacted = match first_look {
         Ok(facts) => {
             banner::line("database", &describe(&facts, &where_it_is));
