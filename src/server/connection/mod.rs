@@ -132,14 +132,14 @@ fn keep_time(
 /// Answers one request and decides whether the connection goes on.
 async fn answer(request: Request<Incoming>, client: Rc<Client>) -> Result<Response<Body>, Infallible> {
     let arrived = client.state.begin();
-    let mut answer = http::respond(&request, &client.worker.context, arrived).await;
+    let (mut response, ends) = http::respond(request, &client.worker.context, arrived).await;
     let draining = client.worker.phase.get() != Phase::Serving;
-    let close = answer.close || (draining && client.has_sent_no_more());
+    let close = ends || (draining && client.has_sent_no_more());
     if close {
-        answer.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     client.state.answer(close);
-    Ok(answer.response)
+    Ok(response)
 }
 
 impl Client {

@@ -108,11 +108,11 @@ impl ConnectionState {
         }
     }
 
-    /// The handling of a request begins; gives the moment from which its waits count. For the first one after a read that is
-    /// the read, which saves a look at the clock; those in line behind it begin when it is their turn.
-    pub(super) fn begin(&self) -> Instant {
+    /// The handling of a request begins. For the first one after a read its waits count from the read, which saves a look at
+    /// the clock; those in line behind it begin when it is their turn, which is now.
+    pub(super) fn begin(&self) -> Option<Instant> {
         self.begun.set(self.begun.get().wrapping_add(1));
-        if self.fresh.replace(false) { self.last_read.get() } else { Instant::now() }
+        self.fresh.replace(false).then(|| self.last_read.get())
     }
 
     /// A request was answered.
