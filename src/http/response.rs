@@ -111,9 +111,14 @@ impl Answer {
 
     /// The response, with what every one has. It takes the request's header map for its own: hyper, which does the same with
     /// the response's, then needs no new one from request to request.
-    pub(super) fn into_response(self, context: &Context, request: HeaderMap) -> Response<Body> {
-        let mut headers = if request.capacity() <= MOST_REUSED { request } else { HeaderMap::new() };
-        headers.clear();
+    pub(super) fn into_response(self, context: &Context, request: &mut HeaderMap) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if request.capacity() <= MOST_REUSED {
+            std::mem::swap(headers, request);
+            headers.clear();
+        }
         headers.insert(CONTENT_TYPE, self.media.value());
         if let Some(extra) = self.extra {
             let (name, value) = extra.header();
@@ -121,9 +126,6 @@ impl Answer {
         }
         headers.insert(SERVER, OURSELVES);
         headers.insert(DATE, context.date.value());
-        let mut response = Response::new(self.body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = headers;
         response
     }
 }

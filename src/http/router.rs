@@ -43,13 +43,13 @@ impl Route {
 
 /// Answers one request, which arrived just now unless `arrived` says when; says too whether its connection ends with it.
 pub(crate) async fn respond(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     context: &Context,
     arrived: Option<Instant>,
 ) -> (Response<Body>, bool) {
     let answer = dispatch(&request, context, arrived).await;
     let close = answer.close;
-    (answer.into_response(context, request.into_parts().0.headers), close)
+    (answer.into_response(context, request.headers_mut()), close)
 }
 
 async fn dispatch(request: &Request<Incoming>, context: &Context, arrived: Option<Instant>) -> Answer {

@@ -80,11 +80,14 @@ impl ConnectionState {
         self.answered.get() != self.delivered.get() || self.blocked_since.get().is_some()
     }
 
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    /// Notes whom to wake; says whether that is another than before.
+    pub(super) fn set_waker(&self, waker: &Waker) -> bool {
         let mut slot = self.waker.borrow_mut();
-        if slot.as_ref().is_none_or(|old| !old.will_wake(waker)) {
+        let is_new = slot.as_ref().is_none_or(|old| !old.will_wake(waker));
+        if is_new {
             *slot = Some(waker.clone());
         }
+        is_new
     }
 
     /// Bytes came: `heads` whole heads, and after them the beginning of another or not.
