@@ -1,9 +1,11 @@
 //! Makes answers.
 //!
-//! **Invariant:** every body is rendered for its request, and `Content-Length` is computed from it (by hyper, from the body's
-//! exact size). Only header values that never change are ready-made.
+//! **Invariant:** every answer has `Server` and `Date`, whichever way it came about. Every body is rendered for its request, and
+//! `Content-Length` is computed from it (by hyper, from the body's exact size). Only header values are ready-made.
 
-use hyper::header::{ALLOW, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SERVER};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -16,6 +18,8 @@ pub(crate) const SERVER_NAME: &str = "plimsoll";
 
 /// The same as a header value.
 const OURSELVES: HeaderValue = HeaderValue::from_static(SERVER_NAME);
+/// What ends a connection.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The media type of JSON answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The media type of text answers.
@@ -38,7 +42,7 @@ pub(crate) struct Answer {
     /// What this answer has beside the headers of every one.
     extra: Option<Extra>,
     body: Body,
-    /// Whether the request leaves the connection unusable.
+    /// Whether the connection ends with this answer; a handler sets it where the request leaves no usable connection.
     pub(crate) close: bool,
 }
 
@@ -111,14 +115,11 @@ impl Answer {
 
     /// The response, with what every one has. It takes the request's header map for its own: hyper, which does the same with
     /// the response's, then needs no new one from request to request.
-    pub(super) fn into_response(self, context: &Context, request: &mut HeaderMap) -> Response<Body> {
+    pub(crate) fn into_response(self, context: &Context, request: &mut HeaderMap) -> Response<Body> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if request.capacity() <= MOST_REUSED {
-            std::mem::swap(headers, request);
-            headers.clear();
-        }
+        take_over(headers, request);
         headers.insert(CONTENT_TYPE, self.media.value());
         if let Some(extra) = self.extra {
             let (name, value) = extra.header();
@@ -126,7 +127,18 @@ impl Answer {
         }
         headers.insert(SERVER, OURSELVES);
         headers.insert(DATE, context.date.value());
+        if self.close {
+            headers.insert(CONNECTION, CLOSE);
+        }
         response
+    }
+}
+
+/// Makes an empty map of the one that is no longer needed, if that is small enough.
+fn take_over(headers: &mut HeaderMap, old: &mut HeaderMap) {
+    if old.capacity() <= MOST_REUSED {
+        std::mem::swap(headers, old);
+        headers.clear();
     }
 }
 
@@ -146,5 +158,30 @@ impl Extra {
             Self::Allow => (ALLOW, METHODS),
             Self::RetryAfter => (RETRY_AFTER, A_SECOND),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_map_is_used_again_and_nothing_stays_in_it() {
+        let mut old = HeaderMap::new();
+        old.append(ALLOW, HeaderValue::from_static("one"));
+        old.append(ALLOW, HeaderValue::from_static("two"));
+        let capacity = old.capacity();
+        let mut headers = HeaderMap::new();
+        take_over(&mut headers, &mut old);
+        assert!(headers.is_empty() && headers.get(ALLOW).is_none());
+        assert_eq!((headers.capacity(), old.capacity()), (capacity, 0));
+    }
+
+    #[test]
+    fn a_large_map_is_left_where_it_is() {
+        let mut old = HeaderMap::with_capacity(MOST_REUSED + 1);
+        let mut headers = HeaderMap::new();
+        take_over(&mut headers, &mut old);
+        assert_eq!(headers.capacity(), 0);
     }
 }

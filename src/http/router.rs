@@ -1,14 +1,13 @@
 //! Step 5 of 7, router: from a request to the handler of its route.
 //!
-//! **Invariant:** every answer has `Server` and `Date`, whichever way it came about.
+//! **Invariant:** a request whose frame is in doubt reaches no handler, and is the last one on its connection.
 //!
 //! Before: [`crate::server`]'s connection. After: one of [`super::handlers`].
 
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
-use super::body::Body;
 use super::context::Context;
 use super::framing::Framing;
 use super::handlers;
@@ -41,18 +40,12 @@ impl Route {
     }
 }
 
-/// Answers one request, which arrived just now unless `arrived` says when; says too whether its connection ends with it.
+/// Answers one request, which arrived just now unless `arrived` says when.
 pub(crate) async fn respond(
-    mut request: Request<Incoming>,
+    request: &Request<Incoming>,
     context: &Context,
     arrived: Option<Instant>,
-) -> (Response<Body>, bool) {
-    let answer = dispatch(&request, context, arrived).await;
-    let close = answer.close;
-    (answer.into_response(context, request.headers_mut()), close)
-}
-
-async fn dispatch(request: &Request<Incoming>, context: &Context, arrived: Option<Instant>) -> Answer {
+) -> Answer {
     let framing = Framing::of(request);
     if let Some(why) = framing.refuse_host(request.version()) {
         return refuse(why);

@@ -16,7 +16,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -64,7 +63,10 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
     let guard = guard::Guard::new(Rc::clone(&client));
     let service = {
         let client = Rc::clone(&client);
-        service_fn(move |request| answer(request, Rc::clone(&client)))
+        service_fn(move |mut request| {
+            let client = Rc::clone(&client);
+            async move { Ok::<_, Infallible>(client.answer(&mut request).await) }
+        })
     };
     let http = http1::Builder::new()
         // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
@@ -108,10 +110,10 @@ enum Watch {
     Close,
 }
 
-/// A connection's timer, which will wake its task.
+/// A connection's timer, which wakes its task.
 struct Timer<'a> {
     sleep: Pin<&'a mut Sleep>,
-    /// Whether the runtime knows which task to wake: until the timer has passed or is moved, there is no need to say it anew.
+    /// Whether the runtime knows whom to wake. It need not be told again before the timer has passed or is moved.
     is_set: bool,
 }
 
@@ -133,7 +135,7 @@ impl<'a> Timer<'a> {
         if self.is_set && !self.sleep.is_elapsed() {
             return false;
         }
-        // A task that has used up its share of the turn is not heard; it is polled again at once.
+        // A task that has used up its share of the turn is not heard now, but polled again at once.
         self.is_set = has_budget_remaining();
         self.sleep.as_mut().poll(cx).is_ready()
     }
@@ -159,20 +161,18 @@ fn keep_time(cx: &mut Context<'_>, timer: &mut Timer<'_>, worker: &Worker, state
     Watch::Wait
 }
 
-/// Answers one request and decides whether the connection goes on.
-async fn answer(request: Request<Incoming>, client: Rc<Client>) -> Result<Response<Body>, Infallible> {
-    let arrived = client.state.begin();
-    let (mut response, ends) = http::respond(request, &client.worker.context, arrived).await;
-    let draining = client.worker.phase.get() != Phase::Serving;
-    let close = ends || (draining && client.has_sent_no_more());
-    if close {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    client.state.answer(close);
-    Ok(response)
-}
-
 impl Client {
+    /// Answers one request and decides whether the connection goes on.
+    async fn answer(&self, request: &mut Request<Incoming>) -> Response<Body> {
+        let context = &self.worker.context;
+        let arrived = self.state.begin();
+        let mut answer = http::respond(request, context, arrived).await;
+        let draining = self.worker.phase.get() != Phase::Serving;
+        answer.close |= draining && self.has_sent_no_more();
+        self.state.answer(answer.close);
+        answer.into_response(context, request.headers_mut())
+    }
+
     /// Whether nothing has come behind the request in hand: nothing that was read, and nothing that the kernel holds.
     fn has_sent_no_more(&self) -> bool {
         let peek = || recv(&*self.stream.borrow(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
