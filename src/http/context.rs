@@ -2,12 +2,13 @@
 //!
 //! **Invariant:** it belongs to one thread. Cells suffice, and no handler ever waits for another worker.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use bytes::BytesMut;
 use tokio::time::Instant;
 
+use super::body::Spare;
 use super::date::DateClock;
 use crate::database::Database;
 
@@ -19,8 +20,8 @@ pub(crate) struct Context {
     pub(crate) date: DateClock,
     /// All waits of one request together.
     pub(crate) request_deadline: Duration,
-    /// Bodies are written here and split off, so that the memory of answers long sent is used again.
-    pub(super) buffer: RefCell<BytesMut>,
+    /// What bodies are rendered into.
+    pub(super) spare: Rc<Spare>,
     /// When a failure was logged last; see [`Context::may_log`].
     logged: Cell<Option<Instant>>,
 }
@@ -32,7 +33,7 @@ impl Context {
             database,
             date: DateClock::new(SystemTime::now()),
             request_deadline,
-            buffer: RefCell::default(),
+            spare: Rc::default(),
             logged: Cell::new(None),
         }
     }

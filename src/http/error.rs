@@ -3,10 +3,9 @@
 //! **Invariant:** what failed because of the database answers 503 with `Retry-After`, and the connection stays usable.
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, RETRY_AFTER};
 
 use super::context::Context;
-use super::response::{self, Answer};
+use super::response::{self, Answer, Extra};
 use crate::database;
 
 /// Why a handler has no answer.
@@ -21,6 +20,10 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    pub(super) fn rendering(error: impl std::error::Error + 'static) -> Self {
+        Self::Rendering(Box::new(error))
+    }
+
     /// The answer that stands for this failure; logs it where nothing else has.
     pub(super) fn into_answer(self, context: &Context) -> Answer {
         match self {
@@ -33,11 +36,8 @@ impl Error {
                 if !told && context.may_log() {
                     tracing::warn!("{error}; answered 503");
                 }
-                let mut answer =
-                    response::text(StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n");
-                // The backoff between attempts is well below a second.
-                answer.response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                answer
+                response::text(StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n")
+                    .with(Extra::RetryAfter)
             }
             Self::Rendering(_) => {
                 if context.may_log() {

@@ -1,11 +1,12 @@
 //! One request in, one response out.
 //!
 //! [`router`] refuses what is not well framed ([`framing`]), finds the route, and calls its handler ([`handlers`], one file
-//! a route); [`response`] makes the answer, [`error`] decides the status of a failure. [`Context`] is what a worker's
-//! handlers share.
+//! a route); [`response`] makes the answer, [`body`] holds its bytes, [`error`] decides the status of a failure. [`Context`] is
+//! what a worker's handlers share.
 //!
 //! **Invariant:** nothing here touches a socket, and nothing here is shared between workers.
 
+mod body;
 mod context;
 mod count;
 mod date;
@@ -15,7 +16,8 @@ mod handlers;
 mod response;
 mod router;
 
+pub(crate) use body::Body;
 pub(crate) use context::Context;
 pub(crate) use date::DateClock;
-pub(crate) use response::{Body, SERVER_NAME};
+pub(crate) use response::SERVER_NAME;
 pub(crate) use router::respond;

@@ -1,20 +1,25 @@
 //! Makes answers.
 //!
-//! **Invariant:** every body is rendered for its request, and `Content-Length` is computed from it (by hyper, from the body's
-//! exact size). Only header values that never change are ready-made.
+//! **Invariant:** every answer has `Server` and `Date`, whichever way it came about. Every body is rendered for its request, and
+//! `Content-Length` is computed from it (by hyper, from the body's exact size). Only header values are ready-made.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::body::{Body, Buffer};
 use super::context::Context;
 use super::error::Error;
 
 /// What we call ourselves in `Server`.
 pub(crate) const SERVER_NAME: &str = "plimsoll";
 
+/// The same as a header value.
+const OURSELVES: HeaderValue = HeaderValue::from_static(SERVER_NAME);
+/// What ends a connection.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The media type of JSON answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The media type of text answers.
@@ -22,16 +27,39 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 /// The media type of pages.
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// A body that is there as a whole.
-pub(crate) type Body = Full<Bytes>;
+/// The methods of every route.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// The backoff between attempts to reach the database is well below a second.
+const A_SECOND: HeaderValue = HeaderValue::from_static("1");
 
-/// A response, and whether the connection ends with it.
-#[derive(Debug)]
+/// The most header fields for which a request's map is used again, so that no connection keeps more memory for long.
+const MOST_REUSED: usize = 12;
+
+/// What a request is answered with.
 pub(crate) struct Answer {
-    /// The response without `Server` and `Date`, which the router adds to every one.
-    pub(crate) response: Response<Body>,
-    /// Whether the request leaves the connection unusable.
+    status: StatusCode,
+    media: Media,
+    /// What this answer has beside the headers of every one.
+    extra: Option<Extra>,
+    body: Body,
+    /// Whether the connection ends with this answer; a handler sets it where the request leaves no usable connection.
     pub(crate) close: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Media {
+    Json,
+    Text,
+    Html,
+}
+
+/// A header that few answers have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extra {
+    /// Which methods there are.
+    Allow,
+    /// When to ask again.
+    RetryAfter,
 }
 
 /// What a handler gives.
@@ -39,61 +67,121 @@ pub(super) type HandlerResult = Result<Answer, Error>;
 
 /// 200 with a JSON body.
 pub(super) fn json(context: &Context, value: &impl Serialize) -> HandlerResult {
-    let body = render(context, |buffer| serde_json::to_writer(buffer.writer(), value))?;
-    Ok(answer(StatusCode::OK, JSON, body))
+    let mut buffer = context.spare.lend();
+    serde_json::to_writer(&mut buffer.bytes, value).map_err(Error::rendering)?;
+    Ok(ok(Media::Json, buffer))
 }
 
 /// 200 with a page that `write` renders.
 pub(super) fn html<E: std::error::Error + 'static>(
     context: &Context,
-    write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    write: impl FnOnce(&mut String) -> Result<(), E>,
 ) -> HandlerResult {
-    Ok(answer(StatusCode::OK, HTML, render(context, write)?))
+    let mut buffer = context.spare.lend();
+    // An empty buffer is text already; the template writes text only.
+    let mut page = String::from_utf8(std::mem::take(&mut buffer.bytes)).unwrap_or_default();
+    let written = write(&mut page);
+    buffer.bytes = page.into_bytes();
+    written.map_err(Error::rendering)?;
+    Ok(ok(Media::Html, buffer))
+}
+
+/// 200 with a text that was made for this request.
+pub(super) fn plain(context: &Context, body: &str) -> Answer {
+    let mut buffer = context.spare.lend();
+    buffer.bytes.extend_from_slice(body.as_bytes());
+    ok(Media::Text, buffer)
 }
 
 /// Any status with a short text.
 pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
-    answer(status, TEXT, Bytes::from_static(body.as_bytes()))
+    Answer { status, media: Media::Text, extra: None, body: Body::fixed(body), close: false }
 }
 
-/// 200 with a text that was made for this request.
-pub(super) fn plain(context: &Context, body: &str) -> HandlerResult {
-    let body = render(context, |buffer| {
-        buffer.put_slice(body.as_bytes());
-        Ok::<_, std::convert::Infallible>(())
-    })?;
-    Ok(answer(StatusCode::OK, TEXT, body))
+fn ok(media: Media, buffer: Buffer) -> Answer {
+    Answer { status: StatusCode::OK, media, extra: None, body: Body::rendered(buffer), close: false }
 }
 
 impl Answer {
     /// The same answer with one more header.
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.response.headers_mut().insert(name, value);
-        self
+    pub(super) fn with(self, extra: Extra) -> Self {
+        Self { extra: Some(extra), ..self }
     }
 
     /// The same answer as the last one on its connection.
-    pub(super) fn closing(mut self) -> Self {
-        self.close = true;
-        self
+    pub(super) fn closing(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    /// The response, with what every one has. It takes the request's header map for its own: hyper, which does the same with
+    /// the response's, then needs no new one from request to request.
+    pub(crate) fn into_response(self, context: &Context, request: &mut HeaderMap) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        take_over(headers, request);
+        headers.insert(CONTENT_TYPE, self.media.value());
+        if let Some(extra) = self.extra {
+            let (name, value) = extra.header();
+            headers.insert(name, value);
+        }
+        headers.insert(SERVER, OURSELVES);
+        headers.insert(DATE, context.date.value());
+        if self.close {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        response
     }
 }
 
-fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    Answer { response, close: false }
+/// Makes an empty map of the one that is no longer needed, if that is small enough.
+fn take_over(headers: &mut HeaderMap, old: &mut HeaderMap) {
+    if old.capacity() <= MOST_REUSED {
+        std::mem::swap(headers, old);
+        headers.clear();
+    }
 }
 
-/// Lets `write` append to the worker's buffer and splits off what it wrote.
-fn render<E: std::error::Error + 'static>(
-    context: &Context,
-    write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
-) -> Result<Bytes, Error> {
-    let mut buffer = context.buffer.borrow_mut();
-    // What an answer that failed, or panicked, left behind belongs to no other answer.
-    buffer.clear();
-    write(&mut buffer).map_err(|error| Error::Rendering(Box::new(error)))?;
-    Ok(buffer.split().freeze())
+impl Media {
+    fn value(self) -> HeaderValue {
+        match self {
+            Self::Json => JSON,
+            Self::Text => TEXT,
+            Self::Html => HTML,
+        }
+    }
+}
+
+impl Extra {
+    fn header(self) -> (HeaderName, HeaderValue) {
+        match self {
+            Self::Allow => (ALLOW, METHODS),
+            Self::RetryAfter => (RETRY_AFTER, A_SECOND),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_map_is_used_again_and_nothing_stays_in_it() {
+        let mut old = HeaderMap::new();
+        old.append(ALLOW, HeaderValue::from_static("one"));
+        old.append(ALLOW, HeaderValue::from_static("two"));
+        let capacity = old.capacity();
+        let mut headers = HeaderMap::new();
+        take_over(&mut headers, &mut old);
+        assert!(headers.is_empty() && headers.get(ALLOW).is_none());
+        assert_eq!((headers.capacity(), old.capacity()), (capacity, 0));
+    }
+
+    #[test]
+    fn a_large_map_is_left_where_it_is() {
+        let mut old = HeaderMap::with_capacity(MOST_REUSED + 1);
+        let mut headers = HeaderMap::new();
+        take_over(&mut headers, &mut old);
+        assert_eq!(headers.capacity(), 0);
+    }
 }

@@ -1,21 +1,17 @@
 //! Step 5 of 7, router: from a request to the handler of its route.
 //!
-//! **Invariant:** every answer has `Server` and `Date`, whichever way it came about.
+//! **Invariant:** a request whose frame is in doubt reaches no handler, and is the last one on its connection.
 //!
 //! Before: [`crate::server`]'s connection. After: one of [`super::handlers`].
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, DATE, HeaderValue, SERVER};
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::framing;
+use super::framing::Framing;
 use super::handlers;
-use super::response::{self, Answer, HandlerResult, SERVER_NAME};
-
-/// The methods of every route.
-const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+use super::response::{self, Answer, Extra, HandlerResult};
 
 /// The routes of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,31 +40,28 @@ impl Route {
     }
 }
 
-/// Answers one request that arrived at `arrived`.
-pub(crate) async fn respond(request: &Request<Incoming>, context: &Context, arrived: Instant) -> Answer {
-    let mut answer = dispatch(request, context, arrived + context.request_deadline).await;
-    let headers = answer.response.headers_mut();
-    headers.insert(SERVER, HeaderValue::from_static(SERVER_NAME));
-    headers.insert(DATE, context.date.value());
-    answer
-}
-
-async fn dispatch(request: &Request<Incoming>, context: &Context, deadline: Instant) -> Answer {
-    if let Some(why) = framing::refuse_host(request) {
+/// Answers one request, which arrived just now unless `arrived` says when.
+pub(crate) async fn respond(
+    request: &Request<Incoming>,
+    context: &Context,
+    arrived: Option<Instant>,
+) -> Answer {
+    let framing = Framing::of(request);
+    if let Some(why) = framing.refuse_host(request.version()) {
         return refuse(why);
     }
-    let body = framing::announces_body(request);
+    let body = framing.has_body;
     let path = request.uri().path();
     let answer = match (Route::of(path), request.method()) {
         (Some(_), &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
         (Some(route), &Method::GET | &Method::HEAD) => {
-            handle(route, request, context, deadline).await.unwrap_or_else(|error| error.into_answer(context))
+            handle(route, request, context, arrived).await.unwrap_or_else(|error| error.into_answer(context))
         }
         (Some(_), &Method::OPTIONS) => options(),
         (None, &Method::OPTIONS) if path == "*" => options(),
         (Some(_), _) => {
             response::text(StatusCode::METHOD_NOT_ALLOWED, "this route answers GET, HEAD and OPTIONS\n")
-                .with(ALLOW, ALLOWED)
+                .with(Extra::Allow)
         }
         (None, _) => response::text(
             StatusCode::NOT_FOUND,
@@ -82,22 +75,24 @@ async fn handle(
     route: Route,
     request: &Request<Incoming>,
     context: &Context,
-    deadline: Instant,
+    arrived: Option<Instant>,
 ) -> HandlerResult {
     let query = request.uri().query();
+    // Only what waits has a deadline, and looks at the clock for it.
+    let deadline = || arrived.unwrap_or_else(Instant::now) + context.request_deadline;
     match route {
         Route::Json => handlers::json::json(context),
-        Route::Plaintext => handlers::plaintext::plaintext(context),
-        Route::Db => handlers::db::db(context, deadline).await,
-        Route::Queries => handlers::queries::queries(query, context, deadline).await,
-        Route::Updates => handlers::updates::updates(query, context, deadline).await,
-        Route::Fortunes => handlers::fortunes::fortunes(context, deadline).await,
-        Route::CachedQueries => handlers::cached_queries::cached_queries(query, context, deadline).await,
+        Route::Plaintext => Ok(handlers::plaintext::plaintext(context)),
+        Route::Db => handlers::db::db(context, deadline()).await,
+        Route::Queries => handlers::queries::queries(query, context, deadline()).await,
+        Route::Updates => handlers::updates::updates(query, context, deadline()).await,
+        Route::Fortunes => handlers::fortunes::fortunes(context, deadline()).await,
+        Route::CachedQueries => handlers::cached_queries::cached_queries(query, context, deadline()).await,
     }
 }
 
 fn options() -> Answer {
-    response::text(StatusCode::OK, "GET, HEAD, OPTIONS\n").with(ALLOW, ALLOWED)
+    response::text(StatusCode::OK, "GET, HEAD, OPTIONS\n").with(Extra::Allow)
 }
 
 fn refuse(why: &'static str) -> Answer {

@@ -39,9 +39,8 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
 ];
 
 /// A crate, and the only places that may name it.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 5] = [
     ("hyper", &["src/server/", "src/http/", "src/telemetry/admin"]),
-    ("http_body_util", &["src/server/", "src/http/", "src/telemetry/admin"]),
     ("tokio_postgres", &["src/database/"]),
     ("deadpool_postgres", &["src/database/"]),
     ("postgres_protocol", &["src/database/direct.rs", "src/database/wire/"]),

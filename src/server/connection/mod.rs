@@ -16,12 +16,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
 
 use super::stop::Phase;
@@ -63,7 +63,10 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
     let guard = guard::Guard::new(Rc::clone(&client));
     let service = {
         let client = Rc::clone(&client);
-        service_fn(move |request| answer(request, Rc::clone(&client)))
+        service_fn(move |mut request| {
+            let client = Rc::clone(&client);
+            async move { Ok::<_, Infallible>(client.answer(&mut request).await) }
+        })
     };
     let http = http1::Builder::new()
         // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
@@ -73,9 +76,12 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
         .max_buf_size(MOST_BUFFERED)
         .serve_connection(guard, service);
     let mut http = pin!(http);
-    let mut timer = pin!(tokio::time::sleep(worker.limits.idle_timeout));
+    let sleep = pin!(tokio::time::sleep(worker.limits.idle_timeout));
+    let mut timer = Timer::new(sleep);
     std::future::poll_fn(|cx| {
-        state.set_waker(cx.waker());
+        if state.set_waker(cx.waker()) {
+            timer.is_set = false;
+        }
         loop {
             // What went wrong on one connection is that client's affair, and hyper has answered it.
             client.begin_turn();
@@ -87,7 +93,7 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
             if worker.phase.get() == Phase::Closing && state.is_idle() {
                 return Poll::Ready(());
             }
-            match keep_time(cx, timer.as_mut(), &worker, &state) {
+            match keep_time(cx, &mut timer, &worker, &state) {
                 Watch::Wait => return Poll::Pending,
                 Watch::Again => {}
                 Watch::Close => return Poll::Ready(()),
@@ -104,21 +110,47 @@ enum Watch {
     Close,
 }
 
-fn keep_time(
-    cx: &mut Context<'_>,
-    mut timer: Pin<&mut Sleep>,
-    worker: &Worker,
-    state: &ConnectionState,
-) -> Watch {
+/// A connection's timer, which wakes its task.
+struct Timer<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    /// Whether the runtime knows whom to wake. It need not be told again before the timer has passed or is moved.
+    is_set: bool,
+}
+
+impl<'a> Timer<'a> {
+    fn new(sleep: Pin<&'a mut Sleep>) -> Self {
+        Self { sleep, is_set: false }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.sleep.deadline()
+    }
+
+    fn reset(&mut self, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        self.is_set = false;
+    }
+
+    fn has_passed(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_set && !self.sleep.is_elapsed() {
+            return false;
+        }
+        // A task that has used up its share of the turn is not heard now, but polled again at once.
+        self.is_set = has_budget_remaining();
+        self.sleep.as_mut().poll(cx).is_ready()
+    }
+}
+
+fn keep_time(cx: &mut Context<'_>, timer: &mut Timer<'_>, worker: &Worker, state: &ConnectionState) -> Watch {
     // A head that has begun or a farewell may be due before the timer is; it is moved for them, and for nothing else.
     if let Some(at) = state.pressing_deadline(&worker.limits)
         && at < timer.deadline()
     {
-        timer.as_mut().reset(at);
+        timer.reset(at);
     }
-    while timer.as_mut().poll(cx).is_ready() {
+    while timer.has_passed(cx) {
         match state.overdue(Instant::now(), &worker.limits) {
-            Overdue::Not(at) => timer.as_mut().reset(at),
+            Overdue::Not(at) => timer.reset(at),
             Overdue::Close => return Watch::Close,
             Overdue::Head => {
                 state.refuse(refusal::Refusal::TooSlow);
@@ -129,20 +161,18 @@ fn keep_time(
     Watch::Wait
 }
 
-/// Answers one request and decides whether the connection goes on.
-async fn answer(request: Request<Incoming>, client: Rc<Client>) -> Result<Response<Body>, Infallible> {
-    let arrived = client.state.begin();
-    let mut answer = http::respond(&request, &client.worker.context, arrived).await;
-    let draining = client.worker.phase.get() != Phase::Serving;
-    let close = answer.close || (draining && client.has_sent_no_more());
-    if close {
-        answer.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    client.state.answer(close);
-    Ok(answer.response)
-}
-
 impl Client {
+    /// Answers one request and decides whether the connection goes on.
+    async fn answer(&self, request: &mut Request<Incoming>) -> Response<Body> {
+        let context = &self.worker.context;
+        let arrived = self.state.begin();
+        let mut answer = http::respond(request, context, arrived).await;
+        let draining = self.worker.phase.get() != Phase::Serving;
+        answer.close |= draining && self.has_sent_no_more();
+        self.state.answer(answer.close);
+        answer.into_response(context, request.headers_mut())
+    }
+
     /// Whether nothing has come behind the request in hand: nothing that was read, and nothing that the kernel holds.
     fn has_sent_no_more(&self) -> bool {
         let peek = || recv(&*self.stream.borrow(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);

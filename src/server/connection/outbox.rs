@@ -75,8 +75,19 @@ impl Client {
 
     /// Writes once and notes whether the client makes room.
     fn write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes);
-        self.state.note_write(written.is_ready());
-        written
+        let stream = self.stream.borrow();
+        loop {
+            // Nearly always there is room; only where there is none, the runtime is asked to say when there is.
+            let written = match stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.poll_write_ready(cx)?.map(|()| None)
+                }
+                written => Poll::Ready(Some(written)),
+            };
+            self.state.note_write(matches!(written, Poll::Ready(Some(_))));
+            if let Some(written) = ready!(written) {
+                return Poll::Ready(written);
+            }
+        }
     }
 }

@@ -80,11 +80,14 @@ impl ConnectionState {
         self.answered.get() != self.delivered.get() || self.blocked_since.get().is_some()
     }
 
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    /// Notes whom to wake; says whether that is another than before.
+    pub(super) fn set_waker(&self, waker: &Waker) -> bool {
         let mut slot = self.waker.borrow_mut();
-        if slot.as_ref().is_none_or(|old| !old.will_wake(waker)) {
+        let is_new = slot.as_ref().is_none_or(|old| !old.will_wake(waker));
+        if is_new {
             *slot = Some(waker.clone());
         }
+        is_new
     }
 
     /// Bytes came: `heads` whole heads, and after them the beginning of another or not.
@@ -108,11 +111,11 @@ impl ConnectionState {
         }
     }
 
-    /// The handling of a request begins; gives the moment from which its waits count. For the first one after a read that is
-    /// the read, which saves a look at the clock; those in line behind it begin when it is their turn.
-    pub(super) fn begin(&self) -> Instant {
+    /// The handling of a request begins. For the first one after a read its waits count from the read, which saves a look at
+    /// the clock; those in line behind it begin when it is their turn, which is now.
+    pub(super) fn begin(&self) -> Option<Instant> {
         self.begun.set(self.begun.get().wrapping_add(1));
-        if self.fresh.replace(false) { self.last_read.get() } else { Instant::now() }
+        self.fresh.replace(false).then(|| self.last_read.get())
     }
 
     /// A request was answered.
