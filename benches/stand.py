@@ -90,5 +90,7 @@ class Stand:
 def wait_for_the_database(client: Client, path: str) -> None:
     """Until the first 200: on a busy machine the first attempt to reach the database may run out of time."""
     deadline = time.monotonic() + START_SECONDS
-    while client.ask(path)[0] == 503 and time.monotonic() < deadline:
+    while client.ask(path)[0] == 503:
+        if time.monotonic() > deadline:
+            raise Problem(f"{path} answers 503 without end", "Its log says why the database is not reached.")
         time.sleep(0.05)

@@ -26,12 +26,19 @@ use crate::config::database::{Driver, Statements};
 /// The least time for opening a connection to one host, whatever the URL says of its socket.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a cancel request to PostgreSQL may take; it is sent to spare the server, nothing waits for it.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long opening one connection may take in all, authentication and set-up included; the driver's `connect_timeout`
 /// covers only the socket. Each host that is named has its time: the last one may be the one that answers.
 pub(super) fn patience(config: &Config) -> Duration {
     let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-    let each = config.get_connect_timeout().copied().unwrap_or_default().max(SHORTEST_PATIENCE);
-    each.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))
+    patience_for_each(config).saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))
+}
+
+/// How long one address may take, authentication and set-up included.
+fn patience_for_each(config: &Config) -> Duration {
+    config.get_connect_timeout().copied().unwrap_or_default().max(SHORTEST_PATIENCE)
 }
 
 /// How the driver's connections are made for one worker's pool.
@@ -46,7 +53,7 @@ pub(super) struct Connector {
 /// What a lane needs of its connection beside the client that the pool hands out.
 #[derive(Clone)]
 pub(super) struct Line {
-    /// The task that moves its bytes, to end it when its pipeline hangs.
+    /// The task that moves its bytes.
     pub(super) task: AbortHandle,
     /// The way past the driver.
     pub(super) pipeline: Pipeline,
@@ -56,8 +63,17 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Asks the server to stop working on the connection.
-    pub(super) async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
+    /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.
+    pub(super) fn end(&self, token: CancelToken) {
+        self.task.abort();
+        let line = self.clone();
+        tokio::task::spawn_local(async move {
+            // PostgreSQL may be gone, and then there is nothing to cancel.
+            let _ = tokio::time::timeout(CANCEL_TIMEOUT, line.cancel(token)).await;
+        });
+    }
+
+    async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
         match dial::dial(&self.address, &self.config).await {
             Ok(socket) => token.cancel_query_raw(socket, NoTls).await,
             Err(error) => Err(failed(error, &self.config).await),
@@ -111,9 +127,15 @@ impl Connector {
                 }
             };
             for address in addresses {
-                match self.open_at(address, &config).await {
-                    Ok(opened) => return Ok(opened),
-                    Err(error) => last = Some(error),
+                let silent = format!("{address}: it did not answer in time");
+                let opened = self.open_at(address, &config);
+                match tokio::time::timeout(patience_for_each(&config), opened).await {
+                    Ok(Ok(opened)) => return Ok(opened),
+                    Ok(Err(error)) => last = Some(error),
+                    Err(_) => {
+                        let error = io::Error::new(io::ErrorKind::TimedOut, silent);
+                        last = Some(failed(error, &config).await);
+                    }
                 }
             }
         }
@@ -128,10 +150,11 @@ impl Connector {
             Ok(socket) => socket,
             Err(error) => return Err(failed(error, config).await),
         };
-        let wire = Wire::new(socket);
+        let is_direct = self.driver == Driver::Direct;
+        let wire = Wire::new(socket, is_direct);
         let pipeline = wire.pipeline();
         let (client, connection) = config.connect_raw(wire, NoTls).await?;
-        if self.driver == Driver::Direct {
+        if is_direct {
             pipeline.share();
         }
         let open = self.reach.count_open();
@@ -142,7 +165,7 @@ impl Connector {
         let task = AbortOnDrop(Some(tokio::spawn(async move {
             let _open = open;
             if let Err(error) = connection.await {
-                tracing::debug!("a database connection ended: {}", super::error::describe(&error));
+                tell_the_end(&error);
             }
         })));
         check_session(&client, config).await?;
@@ -155,6 +178,17 @@ impl Connector {
         let line = Line { task: task.abort_handle(), pipeline, address, config: config.clone() };
         self.newest.put(line);
         Ok((client, task))
+    }
+}
+
+/// Says why a connection ended: aloud where what came over it was not PostgreSQL's protocol.
+fn tell_the_end(error: &Error) {
+    let why = super::error::describe(error);
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData) {
+        tracing::warn!("a database connection is given up: {why}");
+    } else {
+        tracing::debug!("a database connection ended: {why}");
     }
 }
 

@@ -88,8 +88,22 @@ fn is_random(config: &Config) -> bool {
     config.get_load_balance_hosts() == LoadBalanceHosts::Random
 }
 
-/// Opens a socket to the address, with the configuration's time-out and keepalives.
+impl std::fmt::Display for Address {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
+/// Opens a socket to the address, with the configuration's time-out and keepalives; a failure names the address.
 pub(super) async fn dial(address: &Address, config: &Config) -> io::Result<Socket> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+    open(address, config).await.map_err(named)
+}
+
+async fn open(address: &Address, config: &Config) -> io::Result<Socket> {
     let connect = async {
         io::Result::Ok(match address {
             Address::Unix(path) => Either::Right(UnixStream::connect(path).await?),
@@ -103,6 +117,7 @@ pub(super) async fn dial(address: &Address, config: &Config) -> io::Result<Socke
     if let Either::Left(stream) = &socket {
         stream.set_nodelay(true)?;
         let options = SockRef::from(stream);
+        #[cfg(target_os = "linux")]
         if let Some(time) = config.get_tcp_user_timeout() {
             options.set_tcp_user_timeout(Some(*time))?;
         }

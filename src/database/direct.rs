@@ -1,14 +1,17 @@
-//! The service's queries past the driver: encoded into the connection's stream, their rows read from where they arrived.
+//! The service's queries past the driver: encoded into the connection's stream, their rows copied once out of it.
 //!
 //! What the driver does for a query, a channel, a task's wake and a dozen allocations, is done once for all queries of a request.
 //! What PostgreSQL sees is the same: a prepared statement, and for each query a Bind, an Execute and a Sync of its own.
 //!
-//! **Invariant:** opening, authentication, cancelling and the pool stay the driver's; nothing here knows of sockets.
+//! **Invariant:** opening, authentication and the pool stay the driver's; nothing here knows of sockets.
+
+use std::num::NonZeroU32;
 
 use bytes::BytesMut;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend::{self, BindError};
 use postgres_protocol::types::{self, ArrayDimension};
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::error::Error;
@@ -31,31 +34,36 @@ const BINARY: [i16; 1] = [1];
 pub(super) struct Direct(Pipeline);
 
 impl Direct {
-    /// Prepares the statements on a fresh connection.
-    pub(super) async fn prepare(pipeline: Pipeline) -> Result<Self, Error> {
+    /// Prepares the statements on a fresh connection. The driver prepares those with columns first, to see that the tables
+    /// have what is read from them; its own statements go again.
+    pub(super) async fn prepare(client: &Client, pipeline: Pipeline) -> Result<Self, Error> {
+        check_columns(client, WORLD_BY_ID, &[is_number, is_number]).await?;
+        check_columns(client, FORTUNES, &[is_number, is_text]).await?;
         let statements =
             [(WORLD_BY_ID_NAME, WORLD_BY_ID), (FORTUNES_NAME, FORTUNES), (UPDATE_WORLDS_NAME, UPDATE_WORLDS)];
-        let reply = pipeline.ask(3, 0, |out| {
-            for (name, text) in statements {
+        for (name, text) in statements {
+            let parse = |out: &mut BytesMut| {
                 // Neither holds a zero byte, which is all that could be refused.
                 let _ = frontend::parse(name, text, [], out);
                 frontend::sync(out);
-            }
-        })?;
-        reply.await?;
+            };
+            pipeline.ask(NonZeroU32::MIN, 0, parse)?.await?;
+        }
         Ok(Self(pipeline))
     }
 
     /// One row of `world`.
     pub(super) async fn world(&self, id: i32) -> Result<World, Error> {
-        let rows = self.0.ask(1, WORLD_ROOM, |out| ask_for_world(id, out))?.await?;
+        let rows = self.0.ask(NonZeroU32::MIN, WORLD_ROOM, |out| ask_for_world(id, out))?.await?;
         rows.iter().next().ok_or(Error::MissingRow).and_then(world)
     }
 
     /// The rows of `world` with these ids, in their order.
     pub(super) async fn worlds(&self, ids: &[i32]) -> Result<Vec<World>, Error> {
         // At most 500 by the route's rule.
-        let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let Some(queries) = u32::try_from(ids.len()).ok().and_then(NonZeroU32::new) else {
+            return Ok(Vec::new());
+        };
         let ask = |out: &mut BytesMut| ids.iter().for_each(|id| ask_for_world(*id, out));
         let rows = self.0.ask(queries, ids.len() * WORLD_ROOM, ask)?.await?;
         if rows.len() != ids.len() {
@@ -70,14 +78,30 @@ impl Direct {
 
     /// All rows of `fortune`.
     pub(super) async fn fortunes(&self) -> Result<Rows, Error> {
-        self.0.ask(1, FORTUNES_ROOM, |out| query(FORTUNES_NAME, &[], out))?.await
+        self.0.ask(NonZeroU32::MIN, FORTUNES_ROOM, |out| query(FORTUNES_NAME, &[], out))?.await
     }
 
     /// Writes new numbers; `ids` are distinct and ascending.
     pub(super) async fn update_worlds(&self, ids: &[i32], numbers: &[i32]) -> Result<(), Error> {
         let parameters = [Parameter::Numbers(ids), Parameter::Numbers(numbers)];
-        self.0.ask(1, 0, |out| query(UPDATE_WORLDS_NAME, &parameters, out))?.await.map(drop)
+        self.0.ask(NonZeroU32::MIN, 0, |out| query(UPDATE_WORLDS_NAME, &parameters, out))?.await.map(drop)
     }
+}
+
+/// Whether the statement gives columns of these kinds.
+async fn check_columns(client: &Client, text: &str, kinds: &[fn(&Type) -> bool]) -> Result<(), Error> {
+    let statement = client.prepare(text).await?;
+    let columns = statement.columns();
+    let fit = columns.iter().zip(kinds).all(|(column, is_kind)| is_kind(column.type_()));
+    if fit && columns.len() == kinds.len() { Ok(()) } else { Err(Error::Malformed) }
+}
+
+fn is_number(of: &Type) -> bool {
+    *of == Type::INT4
+}
+
+fn is_text(of: &Type) -> bool {
+    [Type::TEXT, Type::VARCHAR, Type::BPCHAR].contains(of)
 }
 
 fn world(mut row: Row<'_>) -> Result<World, Error> {

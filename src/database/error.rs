@@ -4,7 +4,7 @@
 
 use std::io;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// A question that PostgreSQL did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,22 +40,26 @@ pub enum Error {
 pub struct Refusal {
     code: SqlState,
     message: String,
+    /// Whether the connection ends with it (FATAL or PANIC).
+    is_fatal: bool,
 }
 
 impl Refusal {
     /// Reads an `ErrorResponse`: after tag and length its fields, each a type and a text that ends with a zero byte.
     pub(super) fn parse(message: &[u8]) -> io::Result<Self> {
         let fields = message.get(5..).unwrap_or_default().split(|byte| *byte == 0);
-        let (mut code, mut text) = (None, None);
+        let (mut code, mut text, mut is_fatal) = (None, None, false);
         for field in fields {
             match field.split_first() {
                 Some((b'C', value)) => code = std::str::from_utf8(value).ok(),
+                // The severity that is never translated.
+                Some((b'V', value)) => is_fatal = [b"FATAL".as_slice(), b"PANIC"].contains(&value),
                 Some((b'M', value)) => text = Some(String::from_utf8_lossy(value).into_owned()),
                 _ => {}
             }
         }
         match (code, text) {
-            (Some(code), Some(message)) => Ok(Self { code: SqlState::from_code(code), message }),
+            (Some(code), Some(message)) => Ok(Self { code: SqlState::from_code(code), message, is_fatal }),
             _ => {
                 Err(io::Error::new(io::ErrorKind::InvalidData, "PostgreSQL sent an error without its fields"))
             }
@@ -65,16 +69,14 @@ impl Refusal {
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, message } = self;
+        let Self { code, message, .. } = self;
         write!(formatter, "{message} (SQLSTATE {}){}", code.code(), mend(code))
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        // 57P01 to 57P03: the server is stopping, crashed or starting; the connection goes with it.
-        let gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
-        if gone.contains(&refusal.code) { Self::Lost } else { Self::Refused(refusal) }
+        if refusal.is_fatal { Self::Lost } else { Self::Refused(refusal) }
     }
 }
 
@@ -90,7 +92,9 @@ impl From<tokio_postgres::Error> for Error {
 
 fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
     let said = error.as_db_error()?;
-    Some(Refusal { code: said.code().clone(), message: said.message().to_owned() })
+    // The server says it untranslated from version 9.6 on.
+    let is_fatal = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+    Some(Refusal { code: said.code().clone(), message: said.message().to_owned(), is_fatal })
 }
 
 /// An error of PostgreSQL or of the driver in one line, with what mends it where we know.
@@ -115,6 +119,9 @@ fn mend(code: &SqlState) -> &'static str {
         }
         code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => {
             "; behind a transaction pooler set --statements unnamed"
+        }
+        code if *code == SqlState::DUPLICATE_PSTATEMENT => {
+            "; behind a transaction pooler set --driver tokio-postgres and --statements unnamed"
         }
         _ => "",
     }
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_server_that_stops_has_lost_the_connection() {
-        let message = b"E\0\0\0\x2aSFATAL\0C57P01\0Mterminating connection\0\0";
+        let message = b"E\0\0\0\x2aSFATAL\0VFATAL\0C57P05\0Mterminating connection\0\0";
         assert!(matches!(Refusal::parse(message).unwrap().into(), Error::Lost));
         assert!(Refusal::parse(b"E\0\0\0\x04").is_err());
     }

@@ -17,6 +17,9 @@ use super::error::describe;
 use super::reach::Reach;
 use crate::config::database::{Driver, Statements};
 
+/// Addresses of one host name that get their time when the ones before them are silent.
+const MOST_ADDRESSES: u32 = 4;
+
 /// What a worker's pool is made from.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSettings {
@@ -42,7 +45,7 @@ pub(super) fn build(
     // Fast: a connection is known to be closed without asking the server.
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
-    let patience = Some(connect::patience(&settings.config));
+    let patience = Some(connect::patience(&settings.config) * MOST_ADDRESSES);
     let timeouts = Timeouts { wait: Some(settings.wait), create: patience, recycle: patience };
     let sizes = PoolConfig { max_size: settings.max_size as usize, timeouts, ..PoolConfig::default() };
     let pool = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1).build()?;

@@ -5,7 +5,9 @@
 use std::time::{Duration, Instant};
 
 use super::{DATABASE_ROUTES, WAYS, expect_unavailable};
-use crate::harness::{Forwarder, ServerSetup, TestDatabase, TestServer, get, request, wait_until, worlds};
+use crate::harness::{
+    Cluster, Forwarder, ServerSetup, TestDatabase, TestServer, get, request, wait_until, worlds,
+};
 
 fn start(forwarder: &Forwarder, database: &TestDatabase, way: &[&str]) -> TestServer {
     ServerSetup::with_url(&database.url_through(forwarder.port()))
@@ -117,5 +119,30 @@ fn a_query_that_a_lock_holds_up_is_503_within_the_deadline() {
         wait_until("the service to recover", Duration::from_secs(10), || {
             (client.get("/updates?queries=5").status == 200).then_some(())
         });
+    }
+}
+
+#[test]
+fn a_query_that_is_given_up_is_cancelled() {
+    const WAITING: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+                           AND usename = 'plimsoll' AND wait_event_type = 'Lock'";
+    for way in [WAYS[0], WAYS[2]] {
+        let database = TestDatabase::create();
+        let server =
+            ServerSetup::with_database(&database).args(way).args(&["--request-deadline", "3s"]).start();
+        assert_eq!(get(&server, "/db").status, 200);
+        let watcher = Cluster::shared().administer(database.name());
+        let waiting = || -> Vec<i32> { watcher.rows(WAITING, &[]).iter().map(|row| row.get(0)).collect() };
+        database.admin().run("BEGIN; LOCK TABLE world IN ACCESS EXCLUSIVE MODE");
+        let mut client = server.connect();
+        client.send(request("GET", "/db"));
+        let held_up = wait_until("the query to wait for the lock", Duration::from_secs(2), || {
+            Some(waiting()).filter(|pids| !pids.is_empty())
+        });
+        assert_eq!(client.receive().status, 503, "{way:?}");
+        wait_until("PostgreSQL to hear of it", Duration::from_secs(10), || {
+            (!waiting().iter().any(|pid| held_up.contains(pid))).then_some(())
+        });
+        database.admin().run("ROLLBACK");
     }
 }

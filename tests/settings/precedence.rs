@@ -44,6 +44,7 @@ fn the_defaults_are_those_of_the_interface() {
         ("pin", "off"),
         ("pool-per-core", "4"),
         ("dispatch", "pipelined"),
+        ("driver", "tokio-postgres"),
         ("statements", "cached"),
         ("request-deadline", "3s"),
         ("idle-timeout", "75s"),

@@ -52,6 +52,26 @@ fn a_url_with_several_hosts_goes_on_to_the_next_one() {
 }
 
 #[test]
+fn a_server_that_is_not_of_the_wanted_kind_is_passed_over() {
+    let database = TestDatabase::create();
+    let port = Cluster::shared().port();
+    let wanting = |kind: &str| {
+        let name = database.name();
+        let url = format!(
+            "postgres://plimsoll@127.0.0.1:{port}/{name}?sslmode=disable&target_session_attrs={kind}"
+        );
+        ServerSetup::with_url(&url).start()
+    };
+    assert_eq!(wanting("read-write").connect().get("/db").status, 200);
+    assert_eq!(wanting("read-only").connect().get("/db").status, 503);
+    database
+        .admin()
+        .run(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name()));
+    assert_eq!(wanting("read-write").connect().get("/db").status, 503);
+    assert_eq!(wanting("read-only").connect().get("/db").status, 200);
+}
+
+#[test]
 fn pghost_may_be_the_directory_of_a_unix_socket() {
     if !rustix::process::geteuid().is_root()
         && std::fs::read_dir(Cluster::shared().socket_directory()).is_err()

@@ -15,9 +15,7 @@ use tokio_postgres::Client;
 use super::super::connect::Line;
 use super::super::statements::Statements;
 use super::Lanes;
-
-/// How long a cancel request to PostgreSQL may take; it is sent to spare the server, nothing waits for it.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+use super::choose::{self, Load};
 
 /// A leased database connection with its prepared statements.
 pub(super) struct Lane {
@@ -26,6 +24,9 @@ pub(super) struct Lane {
     statements: Statements,
     line: Line,
     in_flight: Cell<u32>,
+    /// Queries answered since its pace was last noted.
+    answered: Cell<u32>,
+    deep_from: Cell<u32>,
     deadlines: RefCell<Slab<Instant>>,
     ended: Cell<bool>,
 }
@@ -37,6 +38,8 @@ impl Lane {
             statements,
             line,
             in_flight: Cell::new(0),
+            answered: Cell::new(0),
+            deep_from: Cell::new(choose::LEAST_DEEP),
             deadlines: RefCell::default(),
             ended: Cell::new(false),
         }
@@ -47,9 +50,14 @@ impl Lane {
         self.in_flight.get()
     }
 
-    /// How deep it is; nothing if it is closed.
-    pub(super) fn depth(&self) -> Option<u32> {
-        (!self.is_closed()).then(|| self.in_flight())
+    /// How much it carries; nothing if it is closed.
+    pub(super) fn load(&self) -> Option<Load> {
+        (!self.is_closed()).then(|| Load { in_flight: self.in_flight(), deep_from: self.deep_from.get() })
+    }
+
+    /// Takes note of its pace: what it answered since the last time, which was so long ago.
+    pub(super) fn note_pace(&self, since: Duration) {
+        self.deep_from.set(choose::deep_from(self.answered.take(), since));
     }
 
     /// Whether the connection is gone or given up.
@@ -64,12 +72,8 @@ impl Lane {
 
     /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.
     pub(super) fn end(&self) {
-        let (token, line) = (self.client().cancel_token(), self.line.clone());
-        self.close();
-        tokio::task::spawn_local(async move {
-            // PostgreSQL may be gone, and then there is nothing to cancel.
-            let _ = tokio::time::timeout(CANCEL_TIMEOUT, line.cancel(token)).await;
-        });
+        self.ended.set(true);
+        self.line.end(self.client().cancel_token());
     }
 
     /// Ends the connection with all that is pending on it.
@@ -87,6 +91,7 @@ impl Lane {
 
     fn leave(&self, queries: u32) {
         self.in_flight.set(self.in_flight.get() - queries);
+        self.answered.set(self.answered.get().saturating_add(queries));
     }
 }
 

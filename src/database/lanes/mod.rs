@@ -40,6 +40,8 @@ pub(super) struct Lanes {
     opening: Cell<bool>,
     /// Whether the last attempt failed with no lane open: requests are then refused at once.
     lost: Cell<bool>,
+    /// Wakes the task that waits before it opens another lane, when there is none left.
+    alone: Notify,
     queue: Queue,
     /// Wakes requests that wait for a lane to open or for a place on one.
     changed: Notify,
@@ -64,6 +66,7 @@ impl Lanes {
             open: RefCell::default(),
             opening: Cell::new(false),
             lost: Cell::new(false),
+            alone: Notify::new(),
             queue: Queue::default(),
             changed: Notify::new(),
             watch: watch::Alarm::default(),
@@ -110,23 +113,33 @@ impl Lanes {
     fn pick(self: &Rc<Self>, queries: u32) -> Option<Rc<Lane>> {
         let open = self.open.borrow();
         let mut closed = false;
-        let depths = open.iter().map(|lane| {
-            let depth = lane.depth();
-            closed |= depth.is_none();
-            depth
+        let loads = open.iter().map(|lane| {
+            let load = lane.load();
+            closed |= load.is_none();
+            load
         });
-        let choice = choose::choose(queries, depths);
+        let choice = choose::choose(queries, self.settings.max_size, loads);
         let chosen = choice.lane.map(|index| Rc::clone(&open[index]));
         let room = open.len() < self.settings.max_size as usize;
         drop(open);
         if closed {
-            self.open.borrow_mut().retain(|lane| !lane.is_closed());
+            self.forget_closed();
         }
         if (closed || (room && choice.wants_another)) && !self.opening.get() {
             self.opening.set(true);
             tokio::task::spawn_local(open::open_one(Rc::clone(self)));
         }
         chosen
+    }
+
+    /// Forgets lanes that are gone. With the last one, whoever is waiting to open another need not wait any longer.
+    fn forget_closed(&self) {
+        let mut open = self.open.borrow_mut();
+        let before = open.len();
+        open.retain(|lane| !lane.is_closed());
+        if open.is_empty() && before > 0 {
+            self.alone.notify_one();
+        }
     }
 
     /// Ends all lanes, for when the worker ends: what is dropped from here on starts no task.

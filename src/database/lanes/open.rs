@@ -30,7 +30,11 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
             Err(why) => {
                 let most = note_failure(&lanes, &why);
                 let wait = backoff.next(&mut lanes.random.borrow_mut(), most);
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    // The lanes that were there are gone: what was one more is now the first.
+                    () = lanes.alone.notified(), if most > Backoff::MOST => backoff = Backoff::new(),
+                }
             }
         }
     }
@@ -38,7 +42,7 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
 
 /// Says what a failed attempt means, and how long the next one may wait at the most.
 fn note_failure(lanes: &Lanes, why: &str) -> Duration {
-    lanes.open.borrow_mut().retain(|lane| !lane.is_closed());
+    lanes.forget_closed();
     if lanes.open.borrow().is_empty() {
         lanes.lost.set(true);
         lanes.reach.lost(why);
@@ -58,14 +62,15 @@ async fn lease(lanes: &Lanes) -> Result<Lane, String> {
     };
     let prepare = async {
         Ok(match lanes.settings.driver {
-            Driver::Direct => Statements::Direct(Direct::prepare(line.pipeline.clone()).await?),
+            Driver::Direct => Statements::Direct(Direct::prepare(&object, line.pipeline.clone()).await?),
             Driver::TokioPostgres => Statements::prepare(&object, lanes.settings.statements).await?,
         })
     };
     match tokio::time::timeout(lanes.settings.wait, prepare).await {
         Ok(Ok(statements)) => Ok(Lane::new(object, statements, line)),
         failed => {
-            // Its state is unknown: it does not go back to the pool.
+            // Its state is unknown: it does not go back to the pool, and PostgreSQL need not go on with it.
+            line.end(object.cancel_token());
             drop(deadpool_postgres::Object::take(object));
             Err(match failed {
                 Ok(Err(error)) => Error::to_string(&error),

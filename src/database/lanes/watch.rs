@@ -1,4 +1,4 @@
-//! Watches over the deadlines of all requests on a worker's lanes.
+//! Watches over the deadlines of all requests on a worker's lanes, and notes the lanes' pace.
 //!
 //! A timer for each request would cost more than the request's own work in this crate. Since a query that outlives its
 //! deadline takes its whole connection with it, one look over the lanes every [`TICK`] does as well, and none is taken while
@@ -42,6 +42,9 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
             let open = lanes.open.borrow();
+            for lane in open.iter() {
+                lane.note_pace(TICK);
+            }
             for lane in open.iter().filter(|lane| lane.is_overdue(now)) {
                 tracing::warn!("a query outlived the request deadline; its database connection is replaced");
                 lane.end();

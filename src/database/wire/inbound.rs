@@ -24,25 +24,27 @@ pub(super) struct Inbound {
     end: usize,
     /// Bytes from `start` on that are the driver's.
     for_driver: usize,
+    /// Whether anybody but the driver may ask; where messages begin is followed from the first byte then.
+    sorts: bool,
 }
 
 impl Inbound {
-    pub(super) fn new() -> Self {
-        Self { buffer: vec![0; ROOM], start: 0, end: 0, for_driver: 0 }
+    pub(super) fn new(sorts: bool) -> Self {
+        Self { buffer: vec![0; ROOM], start: 0, end: 0, for_driver: 0, sorts }
     }
 
-    /// Gives the driver what is there for it, as far as it fits; whether there was any.
+    /// Gives the driver what is there for it, as far as it fits; whether that is all that can be done now.
     pub(super) fn deliver(&mut self, out: &mut ReadBuf<'_>) -> bool {
         let fits = self.for_driver.min(out.remaining());
         out.put_slice(&self.buffer[self.start..self.start + fits]);
         self.start += fits;
         self.for_driver -= fits;
-        fits > 0
+        fits > 0 || out.remaining() == 0
     }
 
     /// Hands on the pipeline's messages up to the first of the driver's; gives how many bytes from there on are the driver's.
     pub(super) fn sort(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
-        if !pipe.is_shared() {
+        if !self.sorts {
             self.for_driver = self.end - self.start;
             return Ok(self.for_driver);
         }
@@ -65,6 +67,10 @@ impl Inbound {
     pub(super) fn fill(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<usize>> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+            if self.buffer.len() > ROOM {
+                // A long message is rare, and its memory not kept for the next.
+                self.buffer = vec![0; ROOM];
+            }
         } else if self.end == self.buffer.len() {
             self.make_room()?;
         }

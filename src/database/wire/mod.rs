@@ -1,11 +1,12 @@
-//! The stream under the driver: reads are large, and what is written in one turn of the event loop leaves in one write.
+//! The stream under the driver: reads are large, and what lanes write in one turn of the event loop leaves together, once the
+//! driver's own 8 KiB are full or its turn ends.
 //!
 //! PostgreSQL answers in the order in which it was asked. So one connection can serve two who ask: the driver, which opens it,
 //! authenticates and asks whatever is rare, and the lane, which may put its queries past the driver into the same stream
 //! ([`Pipeline`]). The [`pipe`] remembers who asked what; the [`inbound`] side sorts the answers by it.
 //!
 //! **Invariant:** each Sync or simple query that leaves is answered by exactly one `ReadyForQuery`, and the answer goes to the
-//! one who asked for the oldest of them.
+//! one who asked for the oldest of them. COPY, during which PostgreSQL ignores Syncs, is refused on a shared stream.
 
 use std::io;
 use std::pin::Pin;
@@ -40,9 +41,9 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// A stream over a fresh socket, all the driver's until [`Pipeline::share`].
-    pub(super) fn new(socket: Socket) -> Self {
-        Self { socket, inbound: Inbound::new(), pipe: Arc::default() }
+    /// A stream over a fresh socket, all the driver's; for good, unless it `may_be_shared`, by [`Pipeline::share`].
+    pub(super) fn new(socket: Socket, may_be_shared: bool) -> Self {
+        Self { socket, inbound: Inbound::new(may_be_shared), pipe: Arc::default() }
     }
 
     /// The way past the driver.
@@ -108,6 +109,7 @@ impl Drop for Wire {
 #[cfg(test)]
 mod tests {
     use std::future::Future;
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
     use bytes::BytesMut;
@@ -140,7 +142,7 @@ mod tests {
 
     fn wire() -> (Wire, Pipeline, UnixStream) {
         let (ours, postgresql) = UnixStream::pair().unwrap();
-        let wire = Wire::new(Either::Right(ours));
+        let wire = Wire::new(Either::Right(ours), true);
         let pipeline = wire.pipeline();
         pipeline.share();
         (wire, pipeline, postgresql)
@@ -148,7 +150,7 @@ mod tests {
 
     fn ask(pipeline: &Pipeline, queries: u32) -> impl Future<Output = Result<Rows, Error>> + use<> {
         let sync = |out: &mut BytesMut| (0..queries).for_each(|_| frontend::sync(out));
-        pipeline.ask(queries, 0, sync).unwrap()
+        pipeline.ask(NonZeroU32::new(queries).unwrap(), 0, sync).unwrap()
     }
 
     fn numbers(rows: &Rows) -> Vec<i32> {
@@ -163,7 +165,10 @@ mod tests {
                 let mut bytes = [0; 7];
                 tokio::select! {
                     biased;
-                    read = wire.read(&mut bytes) => got.extend_from_slice(&bytes[..read.unwrap()]),
+                    read = wire.read(&mut bytes) => match read.unwrap() {
+                        0 => return until.await,
+                        read => got.extend_from_slice(&bytes[..read]),
+                    },
                     outcome = &mut until => return outcome,
                 }
             }
@@ -244,10 +249,48 @@ mod tests {
             }
             assert!(matches!(waiting.await, Err(Error::Lost)));
             assert!(
-                matches!(pipeline.ask(1, 0, frontend::sync), Err(Error::Lost)),
+                matches!(pipeline.ask(NonZeroU32::MIN, 0, frontend::sync), Err(Error::Lost)),
                 "asking on a closed wire"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_in_the_middle_of_a_batch_has_lost_it() {
+        let (mut wire, pipeline, mut postgresql) = wire();
+        let waiting = ask(&pipeline, 2);
+        let status = b"S\0\0\0\x08a\0b\0";
+        let fatal = b"E\0\0\0\x1eSFATAL\0VFATAL\0C57P01\0Mno\0\0";
+        let stream = [answer(1).as_slice(), status, fatal].concat();
+        postgresql.write_all(&stream).await.unwrap();
+        drop(postgresql);
+        let (driver, outcome) = drive(&mut wire, waiting).await;
+        assert!(matches!(outcome, Err(Error::Lost)));
+        assert_eq!(driver, status, "what nobody asked for is the driver's");
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_loses_and_swaps_nothing() {
+        let (mut wire, pipeline, mut postgresql) = wire();
+        let (mut all, mut replies) = (Vec::new(), Vec::new());
+        let ask_and_query = async {
+            for round in 0..400_u32 {
+                let text = format!("{round:05}").repeat(400);
+                let length = u32::try_from(text.len() + 4).unwrap().to_be_bytes();
+                let query = [b"Q".as_slice(), &length, text.as_bytes()].concat();
+                wire.write_all(&query).await.unwrap();
+                all.extend_from_slice(&query);
+                replies.push(ask(&pipeline, 1));
+                all.extend_from_slice(SYNC);
+            }
+            wire.flush().await.unwrap();
+            wire.shutdown().await.unwrap();
+            all
+        };
+        let mut received = Vec::new();
+        let both = async { tokio::join!(ask_and_query, postgresql.read_to_end(&mut received)) };
+        let (sent, _) = tokio::time::timeout(PATIENCE, both).await.expect("it came to a halt");
+        assert!(sent == received, "{} bytes were sent, {} received", sent.len(), received.len());
     }
 
     #[tokio::test]

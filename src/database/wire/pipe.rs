@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -23,6 +24,8 @@ use crate::database::error::{Error, Refusal};
 /// Sync and simple Query, the frontend's messages that PostgreSQL answers with `ReadyForQuery` (and the only two of those that
 /// the driver sends).
 const ANSWERED_TAGS: [u8; 2] = [b'S', b'Q'];
+/// `CopyData`, `CopyDone`, `CopyFail` and `FunctionCall`, whose answers are counted otherwise; the driver sends none for us.
+const REFUSED_TAGS: [u8; 4] = [b'd', b'c', b'f', b'F'];
 /// A frontend message's tag and length.
 const HEADER: usize = 5;
 
@@ -63,10 +66,6 @@ impl Pipe {
         self.is_shared = true;
     }
 
-    pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> usize {
         self.outgoing.len()
@@ -103,6 +102,9 @@ impl Pipe {
             if length < HEADER || length > rest.len() {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "the driver sent half a message"));
             }
+            if REFUSED_TAGS.contains(&rest[0]) {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "COPY on a stream that is shared"));
+            }
             if ANSWERED_TAGS.contains(&rest[0]) {
                 self.askers.push_back(Asker::Driver);
             }
@@ -114,7 +116,7 @@ impl Pipe {
     /// Puts a batch of `queries` Syncs into the stream.
     pub(super) fn ask(
         &mut self,
-        queries: u32,
+        queries: NonZeroU32,
         rows: Rows,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<usize, Error> {
@@ -122,7 +124,7 @@ impl Pipe {
             return Err(Error::Lost);
         }
         encode(&mut self.outgoing);
-        let batch = Batch { left: queries, rows, refusal: None, waker: None, is_abandoned: false };
+        let batch = Batch { left: queries.get(), rows, refusal: None, waker: None, is_abandoned: false };
         let key = self.batches.insert(batch);
         self.askers.push_back(Asker::Batch(key));
         if !self.is_woken
@@ -177,6 +179,7 @@ impl Pipe {
         let Some(Asker::Batch(key)) = self.askers.front() else { return Err(unexpected(tag)) };
         let batch = &mut self.batches[*key];
         match tag {
+            DATA_ROW_TAG if batch.is_abandoned => {}
             DATA_ROW_TAG => batch.rows.push(message),
             READY_FOR_QUERY_TAG => {
                 batch.left -= 1;

@@ -3,6 +3,7 @@
 //! **Invariant:** a reply that is dropped leaves its queries in the stream; their answers are thrown away as they come.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -30,7 +31,7 @@ impl Pipeline {
     /// Asks `queries` questions, each with its own Sync, as `encode` writes them; `room` bytes is a guess at their rows.
     pub(in crate::database) fn ask(
         &self,
-        queries: u32,
+        queries: NonZeroU32,
         room: usize,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<Reply, Error> {
