@@ -2,9 +2,11 @@
 //!
 //! **Invariant:** the first contact decides between a refusal and serving; later shortages never end the service.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::{
-    Cluster, PATIENCE, ServerSetup, Session, TestDatabase, TestServer, answers_at_once, get, request,
-    wait_until,
+    Cluster, Forwarder, PATIENCE, ServerSetup, Session, TestDatabase, TestServer, answers_at_once, get,
+    request, wait_until,
 };
 
 /// A cluster with this many connections, of which three are kept for superusers and one is the session returned.
@@ -110,4 +112,33 @@ fn a_pool_wait_over_its_limit_is_503_with_retry_after_and_the_connection_stays_u
     wait_until("the routes to answer again", PATIENCE, || {
         waiting.iter_mut().all(|client| client.get("/db").status == 200).then_some(())
     });
+}
+
+#[test]
+fn the_last_connection_that_is_lost_is_replaced_at_once_however_long_another_was_refused() {
+    let database = TestDatabase::create();
+    let forwarder = Forwarder::start();
+    let server = ServerSetup::with_url(&database.url_through(forwarder.port()))
+        .args(&["--pool-per-core", "4"])
+        .start();
+    let mut client = server.connect();
+    assert_eq!(client.get("/db").status, 200);
+    let attempts = || forwarder.conversations().len();
+    let before = attempts();
+    // The service's one connection and this session: a request of many queries asks for one more, in vain.
+    let limit = |to: i32| {
+        database.admin().run(&format!("ALTER DATABASE {} CONNECTION LIMIT {to}", database.name()));
+    };
+    limit(2);
+    assert_eq!(client.get("/queries?queries=20").status, 200);
+    // 20, 40, 80 ms and so on, so that the next rest is of seconds.
+    wait_until("many attempts in vain", PATIENCE, || (attempts() >= before + 9).then_some(()));
+    limit(-1);
+    database.admin().run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    let lost = Instant::now();
+    wait_until("the service to recover", PATIENCE, || (client.get("/db").status == 200).then_some(()));
+    assert!(lost.elapsed() < Duration::from_secs(2), "back after {:?}", lost.elapsed());
 }
