@@ -1,4 +1,4 @@
-//! Step 2 of 7, accept: takes connections off a listener and starts each on its worker.
+//! Step 2 of 7, accept: takes connections off a listener and hands each on, with a place or as one too many.
 //!
 //! **Invariant:** the loop ends on a stop and on nothing else. A connection that dies before it is taken is skipped; a full
 //! descriptor table makes the loop rest, not stop.
@@ -6,66 +6,131 @@
 //! Before: [`super::socket`]. After: [`super::worker`].
 
 use std::io;
-use std::rc::Rc;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::admission::{Arrival, Capacity};
 use super::stop::Stop;
-use super::worker::Worker;
+use crate::config::limits::WhenFull;
 
-/// How long to rest when descriptors or memory have run out; connections wait in the backlog meanwhile.
+/// How long to rest when descriptors, memory or places have run out; connections wait in the backlog meanwhile.
 const REST: Duration = Duration::from_millis(50);
 
 /// How long a handshake that has begun may take to end before the listener closes; the client is a round trip away.
 const HANDSHAKE: Duration = Duration::from_millis(10);
 
+/// Connections taken in one go, before those that are served get their turn.
+const BATCH: usize = 64;
+
+/// Whoever takes connections in: a worker.
+pub(super) trait Host {
+    /// How many there may be.
+    fn capacity(&self) -> &Arc<Capacity>;
+    /// Takes what came.
+    fn receive(&self, arrival: Arrival);
+    /// Closes the connection that can best be spared, if there is one; says whether it did.
+    fn make_room(&self) -> bool;
+    /// Hears that connections wait for places.
+    fn note_full(&self);
+}
+
 /// Accepts until told to stop, then takes what waits in the backlog and closes the listener.
-pub(super) async fn accept(listener: TcpListener, worker: Rc<Worker>, mut stop: watch::Receiver<Stop>) {
-    let mut starved = false;
+pub(super) async fn accept(
+    listener: AsyncFd<TcpListener>,
+    host: &impl Host,
+    mut stop: watch::Receiver<Stop>,
+) {
+    let mut starved = None;
     loop {
-        let accepted = tokio::select! {
+        let ready = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop != Stop::Run) => break,
-            accepted = listener.accept() => accepted,
+            ready = listener.ready(Interest::READABLE) => ready,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                if std::mem::take(&mut starved) {
-                    tracing::info!("connections are accepted again");
-                }
-                worker.serve(stream);
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut starved, true) {
-                    tracing::warn!("no connection can be accepted: {error}; resting and trying on");
-                }
+        let Ok(mut ready) = ready else {
+            // The event loop is ending, and this task with it.
+            tokio::time::sleep(REST).await;
+            continue;
+        };
+        for _ in 0..BATCH {
+            if host.capacity().when_full() == WhenFull::Wait && host.capacity().is_full() {
+                host.note_full();
                 tokio::time::sleep(REST).await;
+                break;
+            }
+            match ready.try_io(|listener| accept_one(listener.get_ref())) {
+                Ok(Ok(socket)) => {
+                    Starvation::end(&mut starved);
+                    host.receive(host.capacity().admit(socket));
+                }
+                Ok(Err(error)) if is_of_one_connection(&error) => {}
+                Ok(Err(error)) => {
+                    Starvation::note(&mut starved, &error);
+                    if host.capacity().when_full() != WhenFull::Evict || !host.make_room() {
+                        tokio::time::sleep(REST).await;
+                        break;
+                    }
+                }
+                Err(_nothing_waits) => break,
             }
         }
+        tokio::task::yield_now().await;
     }
-    close(listener, &worker).await;
+    close(listener, host).await;
+}
+
+/// A time in which the system gave no descriptor for a connection that waits.
+struct Starvation {
+    since: Instant,
+    /// How often it was asked in vain.
+    refusals: u64,
+}
+
+impl Starvation {
+    fn note(starved: &mut Option<Self>, error: &io::Error) {
+        starved
+            .get_or_insert_with(|| {
+                tracing::warn!("no connection can be accepted: {error}; resting and trying on");
+                Self { since: Instant::now(), refusals: 0 }
+            })
+            .refusals += 1;
+    }
+
+    fn end(starved: &mut Option<Self>) {
+        if let Some(Self { since, refusals }) = starved.take() {
+            let lasted = since.elapsed();
+            tracing::info!(
+                "connections are accepted again, after {:.1} s and {refusals} attempts",
+                lasted.as_secs_f64()
+            );
+        }
+    }
 }
 
 /// Closes a listener without losing a connection that the kernel has finished or is about to: newcomers are turned away first,
 /// so that one cannot slip in between the last look and the close, to be reset there.
-async fn close(listener: TcpListener, worker: &Rc<Worker>) {
+async fn close(listener: AsyncFd<TcpListener>, host: &impl Host) {
     // The bare listener, since the runtime may not have heard yet of what waits.
-    let Ok(listener) = listener.into_std() else { return };
+    let listener = listener.into_inner();
     if let Err(error) = turn_newcomers_away(&listener) {
         tracing::debug!("newcomers are not turned away before the listener closes: {error}");
     }
-    take_backlog(&listener, worker);
+    take_backlog(&listener, host);
     tokio::time::sleep(HANDSHAKE).await;
-    take_backlog(&listener, worker);
+    take_backlog(&listener, host);
 }
 
 /// Drops every SYN that comes to the listener, by a filter of classic BPF (socket(7), `SO_ATTACH_FILTER`). A client that is turned
 /// away tries again after a second and is then refused, or accepted by the next service on this port.
 #[cfg(target_os = "linux")]
-fn turn_newcomers_away(listener: &std::net::TcpListener) -> io::Result<()> {
+fn turn_newcomers_away(listener: &TcpListener) -> io::Result<()> {
     use socket2::{SockFilter, SockRef};
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_SET: u16 = 0x45;
@@ -82,25 +147,34 @@ fn turn_newcomers_away(listener: &std::net::TcpListener) -> io::Result<()> {
 
 /// Other systems have no such filter.
 #[cfg(not(target_os = "linux"))]
-fn turn_newcomers_away(_: &std::net::TcpListener) -> io::Result<()> {
+fn turn_newcomers_away(_: &TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Connections that the kernel has finished are ours already: they are served, not refused.
-fn take_backlog(listener: &std::net::TcpListener, worker: &Rc<Worker>) {
+/// Connections that the kernel has finished are ours already: they are served, not refused, while there are places.
+fn take_backlog(listener: &TcpListener, host: &impl Host) {
     loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                if stream.set_nonblocking(true).is_ok()
-                    && let Ok(stream) = TcpStream::from_std(stream)
-                {
-                    worker.serve(stream);
-                }
-            }
+        match accept_one(listener) {
+            Ok(socket) => host.receive(host.capacity().admit(socket)),
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => return,
         }
     }
+}
+
+/// One connection, non-blocking and closed on exec (accept4(2)).
+#[cfg(target_os = "linux")]
+fn accept_one(listener: &TcpListener) -> io::Result<OwnedFd> {
+    use rustix::net::SocketFlags;
+    Ok(rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+}
+
+/// The same in two steps.
+#[cfg(not(target_os = "linux"))]
+fn accept_one(listener: &TcpListener) -> io::Result<OwnedFd> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok(stream.into())
 }
 
 /// Errors that accept(2) passes on from the connection it would have returned.

@@ -1,8 +1,8 @@
 //! Sockets, threads and connections: the way of a request up to the router and of its answer back.
 //!
 //! [`socket`] opens the listeners; [`Server::start`] gives each worker its own and a thread to run on ([`worker`]), which
-//! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) and runs each connection as a task
-//! ([`connection`]) until it is told to stop ([`stop`]).
+//! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
+//! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
 //!
 //! **Invariant:** nothing crosses threads on the way of a request: it is accepted, answered and closed on one worker.
 
@@ -17,12 +17,18 @@ use crate::config::{LimitsArgs, WorkersArgs};
 use crate::database::{PoolSettings, Reach};
 
 mod accept;
+mod admission;
 mod connection;
+mod parking;
 mod placement;
+mod readable;
+mod reception;
 pub mod socket;
 mod stop;
 mod worker;
 
+pub(crate) use admission::Capacity;
+pub use admission::Reserve;
 pub(crate) use placement::Placement;
 pub use socket::Listeners;
 pub use stop::Stop;
@@ -33,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) workers: WorkersArgs,
     /// Time limits.
     pub(crate) limits: LimitsArgs,
+    /// How many connections there may be, over all workers.
+    pub(crate) capacity: Arc<Capacity>,
     /// How requests share database connections.
     pub(crate) dispatch: Dispatch,
     /// The pool of each worker, in order; their number is the number of workers.
@@ -70,6 +78,7 @@ impl Server {
                 listeners,
                 pool,
                 limits: settings.limits.clone(),
+                capacity: Arc::clone(&settings.capacity),
                 dispatch: settings.dispatch,
                 reach: Arc::clone(&settings.reach),
                 stop: stopped.clone(),

@@ -70,6 +70,11 @@ impl Listeners {
         &self.addresses
     }
 
+    /// Descriptors that they take.
+    pub fn count(&self) -> usize {
+        self.by_worker.iter().map(Vec::len).sum()
+    }
+
     /// Each worker's listeners.
     pub(super) fn into_shares(self) -> impl Iterator<Item = Vec<TcpListener>> {
         self.by_worker.into_iter()

@@ -12,14 +12,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use slab::Slab;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::WorkerEnd;
 use super::accept;
-use super::connection::{self, ConnectionState};
+use super::admission::{Capacity, FullHouse};
+use super::connection::ConnectionState;
+use super::parking::Parking;
+use super::readable::watch_listener;
 use super::stop::{Phase, Stop};
 use crate::config::LimitsArgs;
 use crate::config::database::Dispatch;
@@ -34,6 +36,7 @@ pub(super) struct Share {
     pub(super) listeners: Vec<TcpListener>,
     pub(super) pool: PoolSettings,
     pub(super) limits: LimitsArgs,
+    pub(super) capacity: Arc<Capacity>,
     pub(super) dispatch: Dispatch,
     pub(super) reach: Arc<Reach>,
     pub(super) stop: watch::Receiver<Stop>,
@@ -47,7 +50,11 @@ pub(super) struct Worker {
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Answers of pipelined requests, gathered within a turn of one connection.
     pub(super) gathered: RefCell<Vec<u8>>,
-    connections: RefCell<Slab<Rc<ConnectionState>>>,
+    /// Those that are served; the others are parked.
+    pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
+    pub(super) parking: Parking,
+    pub(super) capacity: Arc<Capacity>,
+    pub(super) full_house: FullHouse,
     /// Accept loops that still run.
     accepting: Cell<usize>,
     /// Wakes a drain that waits for the last connection and the last accept loop.
@@ -113,8 +120,13 @@ pub(super) fn run(share: Share) -> Result<(), String> {
 fn start(share: Share) -> Result<Rc<Worker>, String> {
     let deadline = share.limits.request_deadline;
     let database = Database::start(share.dispatch, share.pool, share.reach)?;
+    let parking = Parking::open(share.limits.idle_timeout)
+        .map_err(|error| format!("idle connections cannot be watched: {error}"))?;
     let worker = Rc::new(Worker {
         context: Context::new(database, deadline),
+        parking,
+        capacity: share.capacity,
+        full_house: FullHouse::default(),
         limits: share.limits,
         phase: Cell::new(Phase::Serving),
         scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -124,12 +136,14 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
         emptied: Notify::new(),
     });
     tokio::task::spawn_local(keep_date(Rc::clone(&worker)));
+    tokio::task::spawn_local(Rc::clone(&worker).wake_parked());
+    tokio::task::spawn_local(Rc::clone(&worker).expire_parked());
     for listener in share.listeners {
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .map_err(|error| format!("its listener cannot be watched: {error}"))?;
+        let listener =
+            watch_listener(listener).map_err(|error| format!("its listener cannot be watched: {error}"))?;
         let (accepting, stop) = (Rc::clone(&worker), share.stop.clone());
         tokio::task::spawn_local(async move {
-            accept::accept(listener, Rc::clone(&accepting), stop).await;
+            accept::accept(listener, &accepting, stop).await;
             accepting.accepting.set(accepting.accepting.get() - 1);
             accepting.tell_if_empty();
         });
@@ -147,19 +161,8 @@ async fn keep_date(worker: Rc<Worker>) {
 }
 
 impl Worker {
-    /// Starts a connection's task.
-    pub(super) fn serve(self: &Rc<Self>, stream: TcpStream) {
-        let state = Rc::new(ConnectionState::new(Instant::now()));
-        let key = self.connections.borrow_mut().insert(Rc::clone(&state));
-        let seat = Seat { worker: Rc::clone(self), key };
-        tokio::task::spawn_local(async move {
-            connection::run(stream, Rc::clone(&seat.worker), state).await;
-            drop(seat);
-        });
-    }
-
     /// Ends all connections, giving each its due: see the interface's "Stop".
-    async fn drain(&self) {
+    async fn drain(self: &Rc<Self>) {
         let begin = Instant::now();
         self.phase.set(Phase::Draining);
         if tokio::time::timeout_at(begin + self.limits.drain_grace, self.until_empty()).await.is_ok() {
@@ -169,6 +172,7 @@ impl Worker {
         for (_, connection) in self.connections.borrow().iter() {
             connection.wake();
         }
+        self.close_parked();
         // What is not done at the deadline is counted by the caller.
         let _ = tokio::time::timeout_at(begin + self.limits.drain_deadline, self.until_empty()).await;
     }
@@ -181,25 +185,12 @@ impl Worker {
 
     /// Whether nothing is connected and nothing more will be: the accept loops have taken what waited in the backlog.
     fn is_empty(&self) -> bool {
-        self.accepting.get() == 0 && self.connections.borrow().is_empty()
+        self.accepting.get() == 0 && self.connections.borrow().is_empty() && self.parking.is_empty()
     }
 
-    fn tell_if_empty(&self) {
+    pub(super) fn tell_if_empty(&self) {
         if self.is_empty() {
             self.emptied.notify_one();
         }
-    }
-}
-
-/// A connection's place among its worker's, given up however the task ends.
-struct Seat {
-    worker: Rc<Worker>,
-    key: usize,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().remove(self.key);
-        self.worker.tell_if_empty();
     }
 }

@@ -12,6 +12,7 @@ mod data_directory;
 mod database;
 mod forwarder;
 mod frontend;
+mod parked;
 mod patience;
 mod ports;
 mod requests;

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use super::child::{Finished, Program};
 use super::client::Client;
 use super::database::TestDatabase;
-use super::patience::PATIENCE;
+use super::patience::{PATIENCE, wait_until};
 
 /// What to start, before it is started.
 pub(crate) struct ServerSetup {
@@ -130,6 +130,18 @@ impl TestServer {
 
     pub(crate) fn pid(&self) -> u32 {
         self.program.pid()
+    }
+
+    /// How many of its connections are parked now.
+    pub(crate) fn parked(&self) -> usize {
+        super::parked::count(self.pid())
+    }
+
+    /// Waits until so many are.
+    pub(crate) fn wait_until_parked(&self, count: usize) {
+        wait_until(&format!("{count} connections to be parked"), PATIENCE, || {
+            (self.parked() == count).then_some(())
+        });
     }
 
     pub(crate) fn stderr(&self) -> String {

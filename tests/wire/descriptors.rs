@@ -6,20 +6,17 @@ use std::time::Duration;
 
 use crate::harness::{Client, ServerSetup, TestDatabase, TestServer, request, wait_until};
 
-/// A hard limit that leaves room for the workers, the database connections, and some clients.
-const LIMIT: &str = "80";
+/// A limit that leaves room for the workers, the database connections, and some clients.
+const LIMIT: u64 = 80;
 
 #[test]
 fn a_full_descriptor_table_is_outlived() {
     let database = TestDatabase::create();
-    let script = format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"");
-    let program = env!("CARGO_BIN_EXE_plimsoll");
-    let mut server =
-        ServerSetup::by("/bin/sh", &["-c", &script, program, "serve", "--port", "0", "--workers", "2"])
-            .env("DATABASE_URL", database.url())
-            .start();
+    let mut server = TestServer::on(&database);
     let mut first = server.connect();
     assert_eq!(first.get("/db").status, 200);
+    // Lower than what its own --max-connections was worked out from.
+    limit_descriptors(&server, LIMIT);
     let crowd: Vec<Client> = (0..150).map(|_| server.connect()).collect();
     for _ in 0..20 {
         assert_eq!(first.get("/json").status, 200, "those who are in are served");
@@ -33,6 +30,14 @@ fn a_full_descriptor_table_is_outlived() {
     let lines = server.stderr().lines().count();
     assert!(lines < 40, "a starved service fills the log:\n{}", server.stderr());
     assert_eq!(server.stop().code, Some(0));
+}
+
+/// Takes descriptors away from a running server: prlimit(2).
+fn limit_descriptors(server: &TestServer, most: u64) {
+    let prlimit = std::process::Command::new("prlimit")
+        .args([format!("--pid={}", server.pid()), format!("--nofile={most}:20000")])
+        .status();
+    assert!(prlimit.expect("prlimit to run").success());
 }
 
 /// The descriptors that a server holds.

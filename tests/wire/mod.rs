@@ -4,6 +4,8 @@
 
 mod cutting;
 mod descriptors;
+mod full;
+mod parking;
 mod pipelining;
 mod timeouts;
 mod versions;

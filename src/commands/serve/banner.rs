@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use super::room::Room;
 use crate::commands::say;
 use crate::config::ServeArgs;
 use crate::config::database::{Dispatch, Driver, Statements};
@@ -17,7 +18,7 @@ pub(super) fn print(
     workers: u32,
     placement: Placement,
     addresses: &[SocketAddr],
-    descriptors: (Option<u64>, Option<u64>),
+    room: Room,
 ) {
     let cores = crate::config::workers::usable_cores();
     say(format_args!("plimsoll {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
@@ -41,11 +42,7 @@ pub(super) fn print(
         Driver::Direct => ", direct driver",
     };
     line("pool", &format!("{}, {dispatch}{statements}{driver}", plan.sum()));
-    if let (Some(before), Some(after)) = descriptors
-        && before < after
-    {
-        line("limits", &format!("{after} open descriptors, raised from {before}"));
-    }
+    line("limits", &room.describe());
     if let Some(advice) = plan.advice() {
         line("note", &advice);
     }

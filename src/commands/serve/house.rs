@@ -8,25 +8,20 @@ use std::time::Duration;
 use super::banner;
 use super::contact::{self, Refused};
 use super::private::{self, Private};
+use super::room::Room;
 use super::signals::Signals;
 use super::{Checked, fail};
 use crate::config::ServeArgs;
-use crate::database::plan::Plan;
 use crate::database::probe::{self, Facts};
 use crate::database::{Config, PoolSettings, Reach, target};
 use crate::exit::Exit;
-use crate::server::{Listeners, Server, Settings, Stop};
+use crate::server::{Capacity, Listeners, Server, Settings, Stop};
 
 /// How long the first contact may hold up the workers; longer, and they serve what needs no database meanwhile.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Starts everything, serves, stops everything.
-pub(super) async fn live(
-    args: &ServeArgs,
-    checked: Checked,
-    listeners: Listeners,
-    descriptors: (Option<u64>, Option<u64>),
-) -> Exit {
+pub(super) async fn live(args: &ServeArgs, checked: Checked, listeners: Listeners, room: Room) -> Exit {
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => return fail(Exit::System, format_args!("signals cannot be heard: {error}")),
@@ -38,7 +33,7 @@ pub(super) async fn live(
             Err(exit) => return exit,
         },
     };
-    let exit = serve(args, &checked, private.as_ref(), listeners, descriptors, &mut signals).await;
+    let exit = serve(args, &checked, private.as_ref(), listeners, room, &mut signals).await;
     if let Some(private) = private {
         private.stop().await;
     }
@@ -50,7 +45,7 @@ async fn serve(
     checked: &Checked,
     private: Option<&Private>,
     listeners: Listeners,
-    descriptors: (Option<u64>, Option<u64>),
+    room: Room,
     signals: &mut Signals,
 ) -> Exit {
     let Some(config) = checked.given.as_ref().or(private.map(|private| &private.config)) else {
@@ -75,20 +70,14 @@ async fn serve(
         }
     }
     let addresses = listeners.addresses().to_vec();
-    let settings = Settings {
-        workers: args.workers.clone(),
-        limits: args.limits.clone(),
-        dispatch: args.database.dispatch,
-        pools: pools(args, &checked.plan, checked.workers, config),
-        reach: Arc::clone(&reach),
-    };
+    let settings = settings(args, checked, config, room, Arc::clone(&reach));
     let server = match Server::start(listeners, settings) {
         Ok(server) => server,
         Err(error) => {
             return fail(Exit::System, format_args!("a worker's thread cannot be started: {error}"));
         }
     };
-    banner::print(args, &checked.plan, checked.workers, server.placement(), &addresses, descriptors);
+    banner::print(args, &checked.plan, checked.workers, server.placement(), &addresses, room);
     let contacted = match first_look {
         Ok(facts) => {
             banner::line("database", &describe(&facts, &where_it_is));
@@ -126,15 +115,22 @@ fn describe(facts: &Facts, where_it_is: &str) -> String {
     format!("PostgreSQL {} {where_it_is}", facts.version)
 }
 
-fn pools(args: &ServeArgs, plan: &Plan, workers: u32, config: &Config) -> Vec<PoolSettings> {
+fn settings(args: &ServeArgs, checked: &Checked, config: &Config, room: Room, reach: Arc<Reach>) -> Settings {
     let pool = |worker| PoolSettings {
         config: config.clone(),
-        max_size: plan.share(worker),
+        max_size: checked.plan.share(worker),
         wait: args.limits.request_deadline,
         driver: args.database.driver,
         statements: args.database.statements,
     };
-    (0..workers).map(pool).collect()
+    Settings {
+        workers: args.workers.clone(),
+        limits: args.limits.clone(),
+        capacity: Capacity::new(room.connections, args.limits.when_full),
+        dispatch: args.database.dispatch,
+        pools: (0..checked.workers).map(pool).collect(),
+        reach,
+    }
 }
 
 /// Waits for a reason to stop, then for the workers.

@@ -12,7 +12,7 @@ use crate::database::plan::{Plan, PlanInput};
 use crate::database::{Config, embedded, target};
 use crate::exit::Exit;
 use crate::logging;
-use crate::server::{Listeners, socket};
+use crate::server::{Listeners, Reserve, socket};
 
 use super::{fail, print};
 
@@ -20,6 +20,7 @@ mod banner;
 mod contact;
 mod house;
 mod private;
+mod room;
 mod signals;
 
 /// Settings that were found to go together.
@@ -45,16 +46,25 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed) -> Exit {
         return Exit::Done;
     }
     logging::install(log);
-    let descriptors = socket::raise_descriptor_limit();
+    let (before, descriptors) = socket::raise_descriptor_limit();
     let listeners = match Listeners::open(&args.listen.addresses(), checked.workers as usize) {
         Ok(listeners) => listeners,
         Err(error) => return fail(Exit::System, error),
+    };
+    let reserve = Reserve {
+        workers: checked.workers,
+        listeners: listeners.count(),
+        database_connections: checked.plan.connections_total(),
+    };
+    let room = match room::Room::of(before, descriptors, reserve, args.limits.max_connections) {
+        Ok(room) => room,
+        Err(error) => return fail(Exit::Settings, error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     match runtime {
-        Ok(runtime) => runtime.block_on(house::live(args, checked, listeners, descriptors)),
+        Ok(runtime) => runtime.block_on(house::live(args, checked, listeners, room)),
         Err(error) => fail(Exit::System, format_args!("no event loop can be made: {error}")),
     }
 }

@@ -1,7 +1,8 @@
 //! Step 4 of 7, connection: one client's stream, from its first byte to its last.
 //!
 //! hyper speaks HTTP/1 over a [`guard`], which hands it whole request heads only ([`scan`]) and says the last word
-//! ([`refusal`]). The task here keeps time with one timer, by the [`state`] that all parts share.
+//! ([`refusal`]). The task here keeps time with one timer, by the [`state`] that all parts share, and gives a connection that has
+//! fallen idle back to be parked.
 //!
 //! **Invariant:** in a drain no request that was sent on an open connection goes unanswered: the last request that has come is
 //! answered with `Connection: close`, and an idle connection is closed only after the grace, and after one more look.
@@ -11,6 +12,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -34,6 +36,7 @@ mod refusal;
 mod scan;
 mod state;
 
+pub(super) use refusal::Refusal;
 pub(super) use state::ConnectionState;
 use state::Overdue;
 
@@ -52,22 +55,43 @@ struct Client {
     state: Rc<ConnectionState>,
 }
 
-/// Serves one connection to its end.
-pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<ConnectionState>) {
+/// Serves one connection until it ends, or until it is idle: then its socket is given back, with nothing read from it that was not
+/// answered, and hyper's buffers are free.
+pub(super) async fn run(
+    stream: TcpStream,
+    worker: Rc<Worker>,
+    state: Rc<ConnectionState>,
+) -> Option<OwnedFd> {
     let client = Rc::new(Client {
         stream: RefCell::new(stream),
         unsent: RefCell::default(),
         worker: Rc::clone(&worker),
         state: Rc::clone(&state),
     });
-    let guard = guard::Guard::new(Rc::clone(&client));
-    let service = {
-        let client = Rc::clone(&client);
-        service_fn(move |mut request| {
-            let client = Rc::clone(&client);
-            async move { Ok::<_, Infallible>(client.answer(&mut request).await) }
-        })
-    };
+    if serve(&client).await == End::Closed {
+        return None;
+    }
+    // hyper is gone, and the requests' futures with it: nobody else holds the client.
+    let client = Rc::try_unwrap(client).ok()?;
+    client.stream.into_inner().into_std().ok().map(OwnedFd::from)
+}
+
+/// How serving a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The connection is over.
+    Closed,
+    /// Nothing is under way, and has not been for a while.
+    Idle,
+}
+
+async fn serve(client: &Rc<Client>) -> End {
+    let (worker, state) = (&client.worker, &client.state);
+    let guard = guard::Guard::new(Rc::clone(client));
+    let service = service_fn(move |mut request| {
+        let client = Rc::clone(client);
+        async move { Ok::<_, Infallible>(client.answer(&mut request).await) }
+    });
     let http = http1::Builder::new()
         // The Date is ours; and a client that has sent its request may close its half and wait for the answer.
         .auto_date_header(false)
@@ -76,7 +100,7 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
         .max_buf_size(MOST_BUFFERED)
         .serve_connection(guard, service);
     let mut http = pin!(http);
-    let sleep = pin!(tokio::time::sleep(worker.limits.idle_timeout));
+    let sleep = pin!(tokio::time::sleep(worker.limits.first_look()));
     let mut timer = Timer::new(sleep);
     std::future::poll_fn(|cx| {
         if state.set_waker(cx.waker()) {
@@ -88,26 +112,26 @@ pub(super) async fn run(stream: TcpStream, worker: Rc<Worker>, state: Rc<Connect
             let ended = http.as_mut().poll(cx).is_ready();
             let sent = client.flush(cx);
             if ended || matches!(sent, Poll::Ready(Err(_))) {
-                return Poll::Ready(());
+                return Poll::Ready(End::Closed);
             }
             if worker.phase.get() == Phase::Closing && state.is_idle() {
-                return Poll::Ready(());
+                return Poll::Ready(End::Closed);
             }
-            match keep_time(cx, &mut timer, &worker, &state) {
+            match keep_time(cx, &mut timer, worker, state) {
                 Watch::Wait => return Poll::Pending,
                 Watch::Again => {}
-                Watch::Close => return Poll::Ready(()),
+                Watch::End(end) => return Poll::Ready(end),
             }
         }
     })
-    .await;
+    .await
 }
 
 /// What the clock asks of the connection's task.
 enum Watch {
     Wait,
     Again,
-    Close,
+    End(End),
 }
 
 /// A connection's timer, which wakes its task.
@@ -151,7 +175,10 @@ fn keep_time(cx: &mut Context<'_>, timer: &mut Timer<'_>, worker: &Worker, state
     while timer.has_passed(cx) {
         match state.overdue(Instant::now(), &worker.limits) {
             Overdue::Not(at) => timer.reset(at),
-            Overdue::Close => return Watch::Close,
+            Overdue::Close => return Watch::End(End::Closed),
+            // In a drain it is not worth parking.
+            Overdue::Idle(_) if worker.phase.get() == Phase::Serving => return Watch::End(End::Idle),
+            Overdue::Idle(close_at) => timer.reset(close_at),
             Overdue::Head => {
                 state.refuse(refusal::Refusal::TooSlow);
                 return Watch::Again;

@@ -8,7 +8,7 @@ use crate::http::SERVER_NAME;
 
 /// Why a request is refused unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(in crate::server) enum Refusal {
     /// A line ended without a carriage return (RFC 9112, section 2.2: a way to smuggle requests past proxies).
     BareLineFeed,
     /// The request line is longer than we read.
@@ -17,15 +17,19 @@ pub(super) enum Refusal {
     HeadTooLarge,
     /// The head was not whole in time.
     TooSlow,
+    /// There are as many connections as there may be.
+    NoRoom,
 }
 
 impl Refusal {
+    /// The status line's end, and what goes with this status alone.
     fn status(self) -> &'static str {
         match self {
             Self::BareLineFeed => "400 Bad Request",
             Self::TargetTooLong => "414 URI Too Long",
             Self::HeadTooLarge => "431 Request Header Fields Too Large",
             Self::TooSlow => "408 Request Timeout",
+            Self::NoRoom => "503 Service Unavailable\r\nretry-after: 1",
         }
     }
 
@@ -35,11 +39,12 @@ impl Refusal {
             Self::TargetTooLong => "the request target is too long\n",
             Self::HeadTooLarge => "the request head is too large\n",
             Self::TooSlow => "the request head did not come in time\n",
+            Self::NoRoom => "there are as many connections as there may be\n",
         }
     }
 
     /// The whole response.
-    pub(super) fn render(self, date: &HeaderValue) -> Vec<u8> {
+    pub(in crate::server) fn render(self, date: &HeaderValue) -> Vec<u8> {
         let (status, reason) = (self.status(), self.reason());
         let date = String::from_utf8_lossy(date.as_bytes());
         format!(
@@ -63,5 +68,11 @@ mod tests {
             text.contains("\r\ncontent-length: 38\r\nconnection: close\r\n\r\nthe request head"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_full_house_says_when_to_come_again() {
+        let text = String::from_utf8(Refusal::NoRoom.render(&HeaderValue::from_static("now"))).unwrap();
+        assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nserver: "), "{text}");
     }
 }

@@ -22,6 +22,8 @@ pub(in crate::server) struct ConnectionState {
     last_read: Cell<Instant>,
     /// Whether no request has begun since then.
     fresh: Cell<bool>,
+    /// When the timer last found a request under way: an answer that took long is followed by a whole idle time.
+    last_busy: Cell<Instant>,
     /// When the head that is not whole yet began.
     partial_since: Cell<Option<Instant>>,
     /// Since when the client has taken nothing of what is being written to it; none while nothing waits to be written.
@@ -47,6 +49,8 @@ pub(super) enum Overdue {
     Not(Instant),
     /// The head is too slow: refuse it.
     Head,
+    /// Nothing is under way; if it stays so, close then.
+    Idle(Instant),
     /// Close without a word.
     Close,
 }
@@ -56,6 +60,7 @@ impl ConnectionState {
         Self {
             last_read: Cell::new(now),
             fresh: Cell::new(false),
+            last_busy: Cell::new(now),
             partial_since: Cell::new(None),
             blocked_since: Cell::new(None),
             lingering_since: Cell::new(None),
@@ -66,6 +71,18 @@ impl ConnectionState {
             closing: Cell::new(false),
             waker: RefCell::new(None),
         }
+    }
+
+    /// That of a connection which is told that it is one too many.
+    pub(in crate::server) fn refused(now: Instant, refusal: Refusal) -> Self {
+        let state = Self::new(now);
+        state.refuse(refusal);
+        state
+    }
+
+    /// Since when nothing has been under way, if nothing is.
+    pub(in crate::server) fn idle_since(&self) -> Instant {
+        self.last_read.get().max(self.last_busy.get())
     }
 
     /// Wakes the connection's task, to look at the worker's phase.
@@ -183,11 +200,20 @@ impl ConnectionState {
         }
         // A request's own deadline holds; once it is answered, a whole idle time is given again.
         if self.is_busy() {
-            return Overdue::Not(now + limits.idle_timeout);
+            self.last_busy.set(now);
+            return Overdue::Not(now + limits.first_look());
         }
-        match self.partial_since.get() {
-            Some(since) => due(since + limits.header_timeout, Overdue::Head),
-            None => due(self.last_read.get() + limits.idle_timeout, Overdue::Close),
+        if let Some(since) = self.partial_since.get() {
+            return due(since + limits.header_timeout, Overdue::Head);
+        }
+        let close_at = self.idle_since() + limits.idle_timeout;
+        let park_at = self.idle_since() + limits.park_after;
+        if now < park_at.min(close_at) {
+            Overdue::Not(park_at.min(close_at))
+        } else if now < close_at {
+            Overdue::Idle(close_at)
+        } else {
+            Overdue::Close
         }
     }
 }
@@ -195,12 +221,16 @@ impl ConnectionState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::limits::WhenFull;
 
     fn limits() -> LimitsArgs {
         LimitsArgs {
             request_deadline: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(75),
             header_timeout: Duration::from_secs(10),
+            park_after: Duration::from_secs(1),
+            max_connections: None,
+            when_full: WhenFull::Refuse,
             drain_grace: Duration::from_secs(1),
             drain_deadline: Duration::from_secs(2),
         }
@@ -211,7 +241,8 @@ mod tests {
         let (start, limits) = (Instant::now(), limits());
         let after = |seconds| start + Duration::from_secs(seconds);
         let state = ConnectionState::new(start);
-        assert_eq!(state.overdue(start, &limits), Overdue::Not(after(75)), "new and silent");
+        assert_eq!(state.overdue(start, &limits), Overdue::Not(after(1)), "new and silent");
+        assert_eq!(state.overdue(after(1), &limits), Overdue::Idle(after(75)));
         assert_eq!(state.overdue(after(75), &limits), Overdue::Close);
         state.note_read(after(5), 0, true);
         assert_eq!(state.overdue(after(6), &limits), Overdue::Not(after(15)), "a head has begun");
@@ -220,11 +251,16 @@ mod tests {
         state.note_read(after(15), 1, false);
         assert_eq!(
             state.overdue(after(200), &limits),
-            Overdue::Not(after(275)),
+            Overdue::Not(after(201)),
             "a request is being answered"
         );
         state.answer(false);
-        assert_eq!(state.overdue(after(16), &limits), Overdue::Not(after(90)), "idle again");
+        assert_eq!(state.overdue(after(200), &limits), Overdue::Not(after(201)), "idle again");
+        assert_eq!(
+            state.overdue(after(201), &limits),
+            Overdue::Idle(after(275)),
+            "a whole idle time is given"
+        );
         state.linger(after(20));
         assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
     }

@@ -1,0 +1,197 @@
+//! Who may come in: the most connections of a process, and what becomes of one more.
+//!
+//! A [`Place`] goes with a connection from its accept to its end, parked or served; when it is dropped, another may come.
+//!
+//! **Invariant:** no more places are out than there are, over all workers of the process.
+
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::limits::WhenFull;
+
+/// Clients of one worker that are being told at the same time that there is no room, and given time to hear it.
+const MOST_REFUSED_AT_ONCE: usize = 32;
+/// Descriptors that each worker needs besides connections: epoll instances, a waker, a connection between accept and refusal.
+const RESERVE_OF_WORKER: u64 = 8 + MOST_REFUSED_AT_ONCE as u64;
+/// Descriptors that the process needs besides: standard streams, signals, the log, files read at start, a margin.
+const RESERVE_OF_PROCESS: u64 = 24;
+/// How often a full house is spoken of.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What takes descriptors besides clients' connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Reserve {
+    /// Workers of this process.
+    pub workers: u32,
+    /// Listeners of this process.
+    pub listeners: usize,
+    /// Database connections of this process; while one is replaced there are two.
+    pub database_connections: u32,
+}
+
+impl Reserve {
+    /// Descriptors to keep back.
+    pub fn descriptors(self) -> u64 {
+        RESERVE_OF_PROCESS
+            + u64::from(self.workers) * RESERVE_OF_WORKER
+            + self.listeners as u64
+            + 2 * u64::from(self.database_connections)
+    }
+}
+
+/// How many connections a process holds, and may hold.
+#[derive(Debug)]
+pub(crate) struct Capacity {
+    most: usize,
+    when_full: WhenFull,
+    open: AtomicUsize,
+}
+
+/// The right to be connected.
+#[derive(Debug)]
+pub(super) struct Place {
+    capacity: Arc<Capacity>,
+}
+
+/// A client's connection outside of any event loop.
+#[derive(Debug)]
+pub(super) struct BareConnection {
+    /// Its socket, non-blocking.
+    pub(super) socket: OwnedFd,
+    /// What it gives back at its end.
+    pub(super) place: Place,
+}
+
+/// What came through a listener.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// A connection with a place.
+    Admitted(BareConnection),
+    /// One more than there are places for.
+    Surplus(OwnedFd),
+}
+
+impl Capacity {
+    pub(crate) fn new(most: usize, when_full: WhenFull) -> Arc<Self> {
+        Arc::new(Self { most, when_full, open: AtomicUsize::new(0) })
+    }
+
+    /// What to do with a connection more.
+    pub(super) fn when_full(&self) -> WhenFull {
+        self.when_full
+    }
+
+    /// Whether the next one would be one too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.most
+    }
+
+    /// A place, if one is free.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
+        // Counted before it is known whether there is room, so that two workers cannot take the last place both.
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Some(Place { capacity: Arc::clone(self) });
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Gives an accepted socket a place, if one is free.
+    pub(super) fn admit(self: &Arc<Self>, socket: OwnedFd) -> Arrival {
+        match self.enter() {
+            Some(place) => Arrival::Admitted(BareConnection { socket, place }),
+            None => Arrival::Surplus(socket),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.capacity.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What one acceptor says and does about a full house.
+#[derive(Debug, Default)]
+pub(super) struct FullHouse {
+    said: Cell<Option<Instant>>,
+    chairs_taken: Rc<Cell<usize>>,
+}
+
+/// The time and memory that a client is given to hear that there is no room.
+#[derive(Debug)]
+pub(super) struct Chair {
+    taken: Rc<Cell<usize>>,
+}
+
+impl FullHouse {
+    /// Notes a connection that was refused, kept waiting, or let in for another, and says so unless it was said just now.
+    pub(super) fn note(&self, capacity: &Capacity) {
+        let now = Instant::now();
+        if self.said.get().is_some_and(|at| now.duration_since(at) < SAY_EVERY) {
+            return;
+        }
+        self.said.set(Some(now));
+        let what = match capacity.when_full {
+            WhenFull::Refuse => "new ones are answered with 503",
+            WhenFull::Wait => "new ones wait in the backlog",
+            WhenFull::Evict => "the longest idle ones make room for new ones",
+        };
+        tracing::warn!("all {} connections of --max-connections are taken: {what}", capacity.most);
+    }
+
+    /// A chair, if one is free.
+    pub(super) fn chair(&self) -> Option<Chair> {
+        let taken = self.chairs_taken.get();
+        (taken < MOST_REFUSED_AT_ONCE).then(|| {
+            self.chairs_taken.set(taken + 1);
+            Chair { taken: Rc::clone(&self.chairs_taken) }
+        })
+    }
+}
+
+impl Drop for Chair {
+    fn drop(&mut self) {
+        self.taken.set(self.taken.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_places_are_given_than_there_are_and_each_comes_back() {
+        let capacity = Capacity::new(2, WhenFull::Refuse);
+        let first = capacity.enter();
+        let second = capacity.enter();
+        assert!(first.is_some() && second.is_some() && capacity.is_full());
+        assert!(capacity.enter().is_none());
+        drop(first);
+        assert!(!capacity.is_full());
+        assert!(capacity.enter().is_some());
+    }
+
+    #[test]
+    fn the_reserve_grows_with_all_that_takes_descriptors() {
+        let small = Reserve { workers: 1, listeners: 1, database_connections: 1 };
+        let large = Reserve { workers: 2, listeners: 4, database_connections: 8 };
+        assert_eq!(small.descriptors(), 24 + 40 + 1 + 2);
+        assert_eq!(large.descriptors(), 24 + 80 + 4 + 16);
+    }
+
+    #[test]
+    fn chairs_are_given_back() {
+        let house = FullHouse::default();
+        let chairs: Vec<Option<Chair>> = (0..=MOST_REFUSED_AT_ONCE).map(|_| house.chair()).collect();
+        assert_eq!(chairs.iter().flatten().count(), MOST_REFUSED_AT_ONCE);
+        drop(chairs);
+        assert!(house.chair().is_some());
+    }
+}

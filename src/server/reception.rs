@@ -1,0 +1,168 @@
+//! Between accept, parking and serving: what a worker does with a connection that came, woke up, or fell idle.
+//!
+//! A connection is either parked or served by a task of its own, and goes from one to the other as its client falls silent and
+//! speaks again.
+//!
+//! **Invariant:** a connection's place is given up when its socket is closed, and not before.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::accept::Host;
+use super::admission::{Arrival, BareConnection, Capacity, Chair, Place};
+use super::connection::{self, ConnectionState, Refusal};
+use super::parking::Kind;
+use super::stop::Phase;
+use super::worker::Worker;
+use crate::config::limits::WhenFull;
+
+impl Host for Rc<Worker> {
+    fn capacity(&self) -> &Arc<Capacity> {
+        &self.capacity
+    }
+
+    fn receive(&self, arrival: Arrival) {
+        match arrival {
+            Arrival::Admitted(connection) => self.admit(connection),
+            Arrival::Surplus(socket) => {
+                self.note_full();
+                self.receive_surplus(socket);
+            }
+        }
+    }
+
+    fn make_room(&self) -> bool {
+        self.parking.take_longest_idle().is_some()
+    }
+
+    fn note_full(&self) {
+        self.full_house.note(&self.capacity);
+    }
+}
+
+impl Worker {
+    /// Parks a new connection, unless its client has sent something already.
+    fn admit(self: &Rc<Self>, connection: BareConnection) {
+        if self.phase.get() != Phase::Serving || has_news(&connection.socket) {
+            self.serve(connection);
+        } else {
+            self.park(connection, Kind::New, Instant::now());
+        }
+    }
+
+    /// One connection more than there are places: the longest idle one makes room, or it is refused.
+    fn receive_surplus(self: &Rc<Self>, socket: OwnedFd) {
+        if self.capacity.when_full() == WhenFull::Evict && self.make_room() {
+            if let Arrival::Admitted(connection) = self.capacity.admit(socket) {
+                self.admit(connection);
+            }
+            return;
+        }
+        match self.full_house.chair() {
+            Some(chair) => {
+                self.start(socket, Rc::new(ConnectionState::refused(Instant::now(), Refusal::NoRoom)), chair);
+            }
+            None => self.refuse_in_haste(&socket),
+        }
+    }
+
+    /// Answers 503 and closes at once. A client that has sent its request and not read the answer yet may find the connection reset
+    /// (RFC 9112, section 9.6); with this many refused at once there is no better to be had.
+    fn refuse_in_haste(&self, socket: &OwnedFd) {
+        let answer = Refusal::NoRoom.render(&self.context.date.value());
+        let _ = send(socket, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let _ = shutdown(socket, Shutdown::Write);
+        let _ = recv(socket, &mut **self.scratch.borrow_mut(), RecvFlags::DONTWAIT);
+    }
+
+    /// Starts a task that serves the connection until it ends or falls idle.
+    fn serve(self: &Rc<Self>, connection: BareConnection) {
+        let BareConnection { socket, place } = connection;
+        self.start(socket, Rc::new(ConnectionState::new(Instant::now())), place);
+    }
+
+    fn start(self: &Rc<Self>, socket: OwnedFd, state: Rc<ConnectionState>, holds: impl Holds) {
+        let key = self.connections.borrow_mut().insert(Rc::clone(&state));
+        let seat = Seat { worker: Rc::clone(self), key };
+        tokio::task::spawn_local(async move {
+            let Ok(stream) = TcpStream::from_std(socket.into()) else { return };
+            let idle = connection::run(stream, Rc::clone(&seat.worker), Rc::clone(&state)).await;
+            if let (Some(socket), Some(place)) = (idle, holds.place()) {
+                seat.worker.park(BareConnection { socket, place }, Kind::Served, state.idle_since());
+            }
+            drop(seat);
+        });
+    }
+
+    fn park(self: &Rc<Self>, connection: BareConnection, kind: Kind, idle_since: Instant) {
+        if let Err(connection) = self.parking.park(connection, kind, idle_since) {
+            // Its own task may still have what the kernel denies to the parking: if not, it ends there.
+            self.serve(connection);
+        }
+    }
+
+    /// Serves parked connections again as their clients speak; does not end.
+    pub(super) async fn wake_parked(self: Rc<Self>) {
+        loop {
+            self.parking.woken(|connection| self.serve(connection)).await;
+            self.tell_if_empty();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Closes parked connections when their idle time is over; does not end.
+    pub(super) async fn expire_parked(self: Rc<Self>) {
+        self.parking.expire().await;
+    }
+
+    /// Closes what is parked at the end of a drain's grace, but serves those whose clients have spoken in the last moment.
+    pub(super) fn close_parked(self: &Rc<Self>) {
+        while let Some(connection) = self.parking.take_longest_idle() {
+            if has_news(&connection.socket) {
+                self.serve(connection);
+            }
+        }
+        self.tell_if_empty();
+    }
+}
+
+/// What a connection's task holds until it ends.
+trait Holds: 'static {
+    /// The place to be parked with.
+    fn place(self) -> Option<Place>;
+}
+
+impl Holds for Place {
+    fn place(self) -> Option<Place> {
+        Some(self)
+    }
+}
+
+impl Holds for Chair {
+    fn place(self) -> Option<Place> {
+        None
+    }
+}
+
+/// Whether bytes are there, or the end.
+fn has_news(socket: &OwnedFd) -> bool {
+    recv(socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) != Err(rustix::io::Errno::AGAIN)
+}
+
+/// A served connection's place among its worker's, given up however the task ends.
+struct Seat {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(self.key);
+        self.worker.tell_if_empty();
+    }
+}
