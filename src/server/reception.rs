@@ -120,6 +120,11 @@ impl Worker {
         self.parking.expire().await;
     }
 
+    /// Gives back what connections needed before they were parked; does not end.
+    pub(super) async fn give_memory_back(self: Rc<Self>) {
+        self.parking.give_memory_back().await;
+    }
+
     /// Closes what is parked at the end of a drain's grace, but serves those whose clients have spoken in the last moment.
     pub(super) fn close_parked(self: &Rc<Self>) {
         while let Some(connection) = self.parking.take_longest_idle() {

@@ -138,6 +138,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
     tokio::task::spawn_local(keep_date(Rc::clone(&worker)));
     tokio::task::spawn_local(Rc::clone(&worker).wake_parked());
     tokio::task::spawn_local(Rc::clone(&worker).expire_parked());
+    tokio::task::spawn_local(Rc::clone(&worker).give_memory_back());
     for listener in share.listeners {
         let listener =
             watch_listener(listener).map_err(|error| format!("its listener cannot be watched: {error}"))?;

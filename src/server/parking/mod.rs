@@ -22,8 +22,10 @@ use tokio::time::Instant;
 use super::admission::BareConnection;
 use super::readable::watch_epoll;
 
+mod memory;
 mod queue;
 
+use memory::Memory;
 pub(super) use queue::Kind;
 use queue::{Key, Queue};
 
@@ -41,6 +43,7 @@ pub(super) struct Parking {
     /// What ticks are counted from.
     epoch: Instant,
     idle_timeout: Duration,
+    memory: Memory,
     /// Wakes whoever waits for the first connection to be parked.
     occupied: Notify,
     /// Whether somebody waits for that.
@@ -56,6 +59,7 @@ impl Parking {
             events: RefCell::new(Vec::with_capacity(BATCH)),
             epoch: Instant::now(),
             idle_timeout,
+            memory: Memory::default(),
             occupied: Notify::new(),
             is_awaited: Cell::new(false),
         })
@@ -78,6 +82,9 @@ impl Parking {
             && let Some(connection) = queue.remove(key)
         {
             return Err(connection);
+        }
+        if kind == Kind::Served {
+            self.memory.note_released();
         }
         if self.is_awaited.take() {
             self.occupied.notify_one();
@@ -128,6 +135,11 @@ impl Parking {
                 Some((_, due)) => tokio::time::sleep_until(due).await,
             }
         }
+    }
+
+    /// Gives back what served connections needed; does not end.
+    pub(super) async fn give_memory_back(&self) {
+        self.memory.give_back().await;
     }
 
     pub(super) fn is_empty(&self) -> bool {
