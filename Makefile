@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench instructions syscalls
+.PHONY: run test check advisories bench instructions syscalls upheaval
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -49,3 +49,13 @@ instructions:
 syscalls:
 	scripts/prepare
 	python3 -m benches syscalls
+
+# Kills a random process each second, reloads, and stops a service of several processes, all under load of clients that account
+# for every request: about five minutes. What was not answered and should have been ends it with an error.
+KILLS = 60
+RELOADS = 50
+STOPS = 20
+PROCESSES = 3
+upheaval:
+	scripts/prepare
+	python3 -m benches upheaval --kills $(KILLS) --reloads $(RELOADS) --stops $(STOPS) --processes $(PROCESSES) $(if $(OUT),--out $(OUT))

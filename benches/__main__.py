@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-from . import instructions, syscalls, throughput
+from . import instructions, syscalls, throughput, upheaval
 from .problem import Problem
 
 
@@ -59,6 +59,14 @@ def parse(words: list[str]) -> argparse.Namespace:
     calls.add_argument("--binary", help="count this one instead of building")
     calls.add_argument("--routes", nargs="+", choices=instructions.COUNTED)
     calls.set_defaults(run=syscalls.run)
+    trouble = instruments.add_parser("upheaval", help="kill, reload and stop a service under load (make upheaval)")
+    trouble.add_argument("--kills", type=positive, required=True)
+    trouble.add_argument("--reloads", type=positive, required=True)
+    trouble.add_argument("--stops", type=positive, required=True)
+    trouble.add_argument("--processes", type=positive, required=True)
+    trouble.add_argument("--binary", help="use this one instead of building")
+    trouble.add_argument("--out", help="results go to this folder")
+    trouble.set_defaults(run=upheaval.run)
     return parser.parse_args(words)
 
 
