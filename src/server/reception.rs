@@ -65,7 +65,11 @@ impl Worker {
         }
         match self.full_house.chair() {
             Some(chair) => {
-                self.start(socket, Rc::new(ConnectionState::refused(Instant::now(), Refusal::NoRoom)), chair);
+                self.start(
+                    socket,
+                    Rc::new(ConnectionState::refused(Instant::now(), Refusal::NoRoom)),
+                    Leave::Chair(chair),
+                );
             }
             None => self.refuse_in_haste(&socket),
         }
@@ -83,17 +87,21 @@ impl Worker {
     /// Starts a task that serves the connection until it ends or falls idle.
     fn serve(self: &Rc<Self>, connection: BareConnection) {
         let BareConnection { socket, place } = connection;
-        self.start(socket, Rc::new(ConnectionState::new(Instant::now())), place);
+        self.start(socket, Rc::new(ConnectionState::new(Instant::now())), Leave::Place(place));
     }
 
-    fn start(self: &Rc<Self>, socket: OwnedFd, state: Rc<ConnectionState>, holds: impl Holds) {
+    fn start(self: &Rc<Self>, socket: OwnedFd, state: Rc<ConnectionState>, leave: Leave) {
         let key = self.connections.borrow_mut().insert(Rc::clone(&state));
         let seat = Seat { worker: Rc::clone(self), key };
         tokio::task::spawn_local(async move {
             let Ok(stream) = TcpStream::from_std(socket.into()) else { return };
             let idle = connection::run(stream, Rc::clone(&seat.worker), Rc::clone(&state)).await;
-            if let (Some(socket), Some(place)) = (idle, holds.place()) {
-                seat.worker.park(BareConnection { socket, place }, Kind::Served, state.idle_since());
+            match (idle, leave) {
+                (Some(socket), Leave::Place(place)) => {
+                    seat.worker.park(BareConnection { socket, place }, Kind::Served, state.idle_since());
+                }
+                (_, Leave::Chair(chair)) => drop(chair),
+                (None, Leave::Place(place)) => drop(place),
             }
             drop(seat);
         });
@@ -137,21 +145,11 @@ impl Worker {
 }
 
 /// What a connection's task holds until it ends.
-trait Holds: 'static {
-    /// The place to be parked with.
-    fn place(self) -> Option<Place>;
-}
-
-impl Holds for Place {
-    fn place(self) -> Option<Place> {
-        Some(self)
-    }
-}
-
-impl Holds for Chair {
-    fn place(self) -> Option<Place> {
-        None
-    }
+enum Leave {
+    /// To be connected, served or parked.
+    Place(Place),
+    /// To be told that there is no place.
+    Chair(Chair),
 }
 
 /// Whether bytes are there, or the end.

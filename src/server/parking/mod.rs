@@ -101,7 +101,7 @@ impl Parking {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once)) {
             // There may be more.
-            Ok(count) if count == BATCH => ready.retain_ready(),
+            Ok(count) if count >= BATCH => ready.retain_ready(),
             Ok(_) => ready.clear_ready(),
             // Interrupted: it is asked again.
             Err(_) => ready.retain_ready(),
