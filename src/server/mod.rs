@@ -67,7 +67,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a thread for each worker; from here on connections are accepted.
+    /// Starts a thread for each worker and waits until each accepts connections.
     pub(crate) fn start(listeners: Listeners, settings: Settings) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Run);
         let (end, ends) = mpsc::unbounded_channel();
@@ -89,10 +89,12 @@ impl Server {
             let (sched, pin, tell_placed) =
                 (settings.workers.sched, settings.workers.pin, tell_placed.clone());
             threads.push(thread.spawn(move || {
-                // Heard by the start below, which waits for each worker to say it or to end.
-                let _ = tell_placed.send(placement::place(index, sched, pin));
-                drop(tell_placed);
-                report.ended_with(worker::run(share));
+                let placed = placement::place(index, sched, pin);
+                // Heard by the start below, which waits for each worker to say that it accepts, or to end.
+                let tell_ready = move || {
+                    let _ = tell_placed.send(placed);
+                };
+                report.ended_with(worker::run(share, tell_ready));
             })?);
         }
         drop(tell_placed);

@@ -92,8 +92,8 @@ impl Drop for Report {
     }
 }
 
-/// Runs a worker to its end.
-pub(super) fn run(share: Share) -> Result<(), String> {
+/// Runs a worker to its end; says when it accepts connections.
+pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
@@ -101,6 +101,7 @@ pub(super) fn run(share: Share) -> Result<(), String> {
     runtime.block_on(async {
         let mut stop = share.stop.clone();
         let worker = start(share)?;
+        tell_ready();
         // The sender lives as long as the server; a closed channel means that the program is ending.
         if stop.wait_for(|stop| *stop != Stop::Run).await.is_ok_and(|stop| *stop == Stop::Drain) {
             tokio::select! {
