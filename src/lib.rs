@@ -8,9 +8,10 @@
 //! 4. [`http`] turns one request into one response: framing rules, router, a handler for each route.
 //! 5. [`database`] answers the handlers' questions from PostgreSQL: the plan, the pool, the lanes, and a private
 //!    PostgreSQL where none is named.
+//! 6. [`kernel`] reads what the kernel says of limits, memory and sockets.
 //!
 //! **Invariant:** imports go one way, `main → cli → commands → server → http → database`; [`config`],
-//! [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
+//! [`kernel`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
 
 pub mod cli;
 pub mod commands;
@@ -18,6 +19,7 @@ pub mod config;
 pub mod database;
 pub mod exit;
 pub mod http;
+pub mod kernel;
 pub mod logging;
 pub mod server;
 

@@ -28,7 +28,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("supervisor", &["config", "database", "exit", "kernel", "logging", "server", "telemetry"]),
     ("server", &["config", "database", "exit", "http", "kernel", "logging", "telemetry"]),
     ("tuning", &["config", "database", "exit", "kernel", "load", "telemetry"]),
-    ("load", &["config"]),
+    ("load", &["config", "kernel"]),
     ("http", &["config", "database", "telemetry"]),
     ("database", &["config", "telemetry"]),
     ("telemetry", &["config", "kernel"]),
