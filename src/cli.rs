@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
-use crate::config::{self, HealthArgs, InitDbArgs, ServeArgs};
+use crate::config::{self, DoctorArgs, HealthArgs, InitDbArgs, ServeArgs};
 use crate::exit::Exit;
 
 /// A web service in front of PostgreSQL that knows its own load line.
@@ -34,6 +34,8 @@ enum Command {
     InitDb(InitDbArgs),
     /// Ask a running service whether it answers: exit code 0 if it does, 1 if not.
     Health(HealthArgs),
+    /// Say which limits of this machine stop how many connections, and mend those that can be mended.
+    Doctor(Box<DoctorArgs>),
 }
 
 /// The whole command line as clap sees it, for help texts and the table in the README.
@@ -56,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(args) => commands::serve::run(&args, &parsed),
         Command::InitDb(args) => commands::init_db::run(&args),
         Command::Health(args) => commands::health::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
     }
 }
 

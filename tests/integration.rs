@@ -4,6 +4,7 @@
 mod commands;
 mod contract;
 mod database;
+mod doctor;
 mod embedded;
 mod harness;
 mod lifecycle;

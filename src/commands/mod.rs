@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use crate::exit::Exit;
 
+pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod init_db;
 pub(crate) mod serve;

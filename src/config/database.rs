@@ -10,6 +10,9 @@ use super::layers::SettingsError;
 use super::pgenv;
 pub use super::pgenv::PgVariables;
 
+/// Database connections for each core, for everyone who counts them.
+pub(super) const DEFAULT_POOL_PER_CORE: &str = "4";
+
 /// The section of settings on the database.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Database")]
@@ -27,7 +30,7 @@ pub struct DatabaseArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub private_pg_tcp: Option<u16>,
     /// Database connections for each core; 3 to 6 suits work that waits on a database
-    #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = "4", value_parser = parse_pool_per_core)]
+    #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_pool_per_core)]
     pub pool_per_core: f64,
     /// Never more database connections than this, over all workers [default: no bound]
     #[arg(long, value_name = "N", env = "DATABASE_MAX_CONN", value_parser = clap::value_parser!(u32).range(1..))]
@@ -131,7 +134,7 @@ pub fn resolve_target(url: Option<&str>, variables: PgVariables) -> Target {
 }
 
 /// A multiplier above 0 and of 1000 at most.
-fn parse_pool_per_core(text: &str) -> Result<f64, String> {
+pub(super) fn parse_pool_per_core(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 && number <= 1000.0 => Ok(number),
         _ => Err("must be a number above 0 and of 1000 at most, as in 4 or 4.5".into()),

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 pub mod database;
+pub mod doctor;
 pub mod duration;
 mod file;
 mod layers;
@@ -19,6 +20,7 @@ pub mod report;
 pub mod workers;
 
 pub use database::DatabaseArgs;
+pub use doctor::DoctorArgs;
 pub use layers::{Parsed, Refusal, SettingsError, parse};
 pub use limits::LimitsArgs;
 pub use listen::ListenArgs;

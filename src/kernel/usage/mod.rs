@@ -16,7 +16,7 @@ pub use slab::{SlabCache, SlabUsage, slab_usage};
 pub use sockets::{SocketUsage, socket_usage};
 
 /// The number in a line such as `Rss:   1612 kB`, in bytes; the unit is 1024 bytes, whatever its name (proc(5)).
-fn kibibytes(text: &str, key: &str) -> Option<u64> {
+pub(super) fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     number.checked_mul(1024)

@@ -1,0 +1,134 @@
+//! Limits of the control group that this process is in, both versions (the kernel's `admin-guide/cgroup-v2.rst` and
+//! `admin-guide/cgroup-v1/memory.rst`).
+//!
+//! A limit holds for everything below it, so that all groups from ours up to the root are asked and the tightest counts.
+//!
+//! **Invariant:** a group that is not to be seen, as one outside our container, is passed over; the rest still count.
+
+use super::System;
+use crate::kernel::facts::Memory;
+
+/// The folders of our group and all above it, innermost first: of version 2, and of a controller of version 1.
+fn folders(membership: &str, controller: &str) -> Vec<String> {
+    let lines = membership.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        Some((parts.next()?, parts.next()?))
+    });
+    let mut folders = Vec::new();
+    for (controllers, path) in lines {
+        let mount = if controllers.is_empty() {
+            "sys/fs/cgroup".to_owned()
+        } else if controllers.split(',').any(|name| name == controller) {
+            format!("sys/fs/cgroup/{controller}")
+        } else {
+            continue;
+        };
+        let mut path = path.trim_end_matches('/');
+        while !path.is_empty() {
+            folders.push(format!("{mount}{path}"));
+            path = path.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+        folders.push(mount);
+    }
+    folders
+}
+
+/// The tightest limit on memory: the one that leaves least.
+pub(super) fn memory(system: &System, membership: &str) -> Option<Memory> {
+    let limits = folders(membership, "memory").into_iter().filter_map(|folder| {
+        memory_of(system, &folder, ["memory.max", "memory.current", "inactive_file"]).or_else(|| {
+            let names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
+            memory_of(system, &folder, names)
+        })
+    });
+    limits.min_by_key(|memory| memory.available_bytes)
+}
+
+/// One group's limit, by its files' names; cached files that nobody used of late can be given back.
+fn memory_of(system: &System, folder: &str, [limit, usage, cached]: [&str; 3]) -> Option<Memory> {
+    // "max" of version 2 is no number, hence no limit; version 1 writes a number beyond all memory.
+    let total_bytes = system.number(&format!("{folder}/{limit}"))?;
+    let used = system.number(&format!("{folder}/{usage}")).unwrap_or(0);
+    let stat = system.text(&format!("{folder}/memory.stat")).unwrap_or_default();
+    let cached = stat.lines().find_map(|line| line.strip_prefix(cached)?.trim().parse::<u64>().ok());
+    let used = used.saturating_sub(cached.unwrap_or(0));
+    Some(Memory { total_bytes, available_bytes: total_bytes.saturating_sub(used) })
+}
+
+/// The tightest quota of processor time, in cores.
+pub(super) fn quota(system: &System, membership: &str) -> Option<f64> {
+    let quotas = folders(membership, "cpu").into_iter().filter_map(|folder| {
+        let version_2 = system.text(&format!("{folder}/cpu.max"));
+        let (quota, period) = match version_2.as_deref().and_then(|text| text.trim().split_once(' ')) {
+            Some((quota, period)) => (quota.parse().ok()?, period.parse().ok()?),
+            None => (
+                // "-1", no number of ours, for none.
+                system.number(&format!("{folder}/cpu.cfs_quota_us"))?,
+                system.number(&format!("{folder}/cpu.cfs_period_us"))?,
+            ),
+        };
+        in_cores(quota, period)
+    });
+    quotas.min_by(f64::total_cmp)
+}
+
+fn in_cores(quota_us: u64, period_us: u64) -> Option<f64> {
+    let number = |n: u64| u32::try_from(n).ok().map(f64::from);
+    Some(number(quota_us)? / number(period_us).filter(|period| *period > 0.0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A file system with these files and nothing else.
+    fn system(files: &[(&str, &str)]) -> (tempfile::TempDir, System) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let system = System::below(folder.path());
+        (folder, system)
+    }
+
+    #[test]
+    fn version_2_takes_the_tightest_of_all_groups_above() {
+        let (_kept, system) = system(&[
+            ("sys/fs/cgroup/a/memory.max", "8000\n"),
+            ("sys/fs/cgroup/a/memory.current", "5000\n"),
+            ("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 1000\n"),
+            ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+            ("sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
+            ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
+        ]);
+        let ours = "0::/a/b\n";
+        assert_eq!(memory(&system, ours), Some(Memory { total_bytes: 8000, available_bytes: 4000 }));
+        assert_eq!(quota(&system, ours), Some(1.5));
+        assert_eq!((memory(&system, "0::/\n"), quota(&system, "0::/\n")), (None, None));
+    }
+
+    #[test]
+    fn version_1_is_read_by_controller_and_minus_one_is_no_quota() {
+        let (_kept, system) = system(&[
+            ("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "9000\n"),
+            ("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "100\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "50000\n"),
+            ("sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n"),
+        ]);
+        let ours = "5:memory:/job\n2:cpu,cpuacct:/job\n1:name=systemd:/\n";
+        assert_eq!(memory(&system, ours), Some(Memory { total_bytes: 9000, available_bytes: 8900 }));
+        assert_eq!(quota(&system, ours), Some(0.5));
+        let outside = "5:memory:/docker/unseen\n2:cpu:/docker/unseen\n";
+        assert!(
+            memory(&system, outside).unwrap().total_bytes > 1 << 60,
+            "the root's number beyond all memory"
+        );
+        assert_eq!(quota(&system, outside), None);
+    }
+}
