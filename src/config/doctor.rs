@@ -15,6 +15,9 @@ const DEFAULT_CONNECTIONS: u64 = 10_000;
 /// A hundred times a million: past any machine, short of where the arithmetic would overflow.
 const MOST_CONNECTIONS: u64 = 100_000_000;
 
+/// As many as `serve` starts at most.
+const MOST_PROCESSES: i64 = 1024;
+
 /// Settings of `plimsoll doctor`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
@@ -33,7 +36,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = ClientsAt::Elsewhere)]
     pub clients: ClientsAt,
     /// Processes that serve [default: as many as the descriptor limit makes it take]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_PROCESSES))]
     pub processes: Option<u32>,
     /// Source addresses of clients that run here [default: as many as the ports make it take]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -92,6 +95,20 @@ impl DoctorArgs {
         self.connections.or(served).unwrap_or(DEFAULT_CONNECTIONS)
     }
 
+    /// Refuses settings that would say nothing.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if self.sources.is_some() && self.clients == ClientsAt::Elsewhere {
+            let why = "--sources counts the addresses of clients on this machine: add --clients here, or leave it out";
+            return Err(SettingsError::new(why));
+        }
+        if self.undo_file.is_some() && !self.apply && !self.revert {
+            return Err(SettingsError::new(
+                "--undo-file goes with --apply or --revert: add one of them, or leave it out",
+            ));
+        }
+        Ok(())
+    }
+
     /// The database that is named, by the same rule as for `serve`.
     pub fn target(&self) -> Result<Target, SettingsError> {
         Ok(resolve_target(self.database_url.as_deref(), pgenv::read_environment()?))
@@ -128,6 +145,18 @@ mod tests {
         assert_eq!(connections(&[], Some(100_000)), 100_000);
         assert_eq!(connections(&["--connections", "7"], Some(100_000)), 7);
         assert_eq!(connections(&[], Some(0)), 1);
+    }
+
+    #[test]
+    fn settings_that_would_say_nothing_are_refused() {
+        for (words, taken) in [
+            (&["--sources", "3"][..], false),
+            (&["--sources", "3", "--clients", "here"], true),
+            (&["--undo-file", "x"], false),
+            (&["--undo-file", "x", "--revert"], true),
+        ] {
+            assert_eq!(parse(words).unwrap().check().is_ok(), taken, "{words:?}");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn what_apply_cannot_change_is_said() {
     machine.write("sys/fs/cgroup/service/memory.max", "300000000\n");
     let run = machine.doctor(&["--connections", "100000", "--processes", "2", "--apply"]).run();
     assert_eq!(run.code, Some(1), "{run:?}");
-    for limit in ["RLIMIT_NOFILE", "memory of the control group"] {
+    for limit in ["RLIMIT_NOFILE (hard)", "memory of the control group"] {
         assert!(run.stderr.contains(&format!("--apply cannot change {limit}: it takes ")), "{}", run.stderr);
     }
 }
@@ -100,6 +100,8 @@ fn nothing_changes_where_the_way_back_cannot_be_kept() {
         );
         assert_eq!(machine.sysctls(), before);
     }
+    let run = machine.doctor(&["--undo-file"]).arg(&theirs).run();
+    assert_eq!(run.code, Some(78), "{run:?}");
     let run = machine.doctor(&["--revert", "--undo-file"]).arg(&theirs).run();
     assert_eq!(run.code, Some(1), "{run:?}");
     assert_eq!(fs::read_to_string(theirs).expect("their file"), "net.core.somaxconn = 1\n");

@@ -17,7 +17,9 @@ fn the_descriptor_limits_are_seen_and_the_number_of_processes_follows() {
         let run = machine.doctor_under(nofile, &["--connections", connections, "--json"]).run();
         assert_eq!(run.code, Some(0), "{run:?}");
         let answer = json(&run);
-        assert_eq!(finding(&answer, "RLIMIT_NOFILE")["is"], serde_json::json!(is), "{nofile}");
+        for (limit, value) in [("RLIMIT_NOFILE (soft)", is[0]), ("RLIMIT_NOFILE (hard)", is[1])] {
+            assert_eq!(finding(&answer, limit)["is"][0], value, "{nofile}");
+        }
         assert_eq!(answer["processes"]["count"], processes, "{nofile}");
         let each = answer["processes"]["descriptors_each"].as_u64().expect("a number");
         assert!(each <= is[1], "{each} under {nofile}");
@@ -30,7 +32,7 @@ fn too_few_processes_are_1_and_the_right_number_is_named() {
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stdout.contains("→ plimsoll serve --processes 7"), "{}", run.stdout);
     let verdict = run.stdout.lines().last().expect("a verdict");
-    assert!(verdict.starts_with("No: 5 000 connections are stopped by RLIMIT_NOFILE."), "{verdict}");
+    assert!(verdict.starts_with("No: 5 000 connections are stopped by RLIMIT_NOFILE (hard)."), "{verdict}");
 }
 
 #[test]
@@ -61,14 +63,8 @@ fn each_limit_of_the_machine_stops_what_goes_past_it() {
 #[test]
 fn clients_on_this_machine_count_for_both_ends_and_for_ports() {
     let machine = Machine::new();
-    let ask = |clients| {
-        json(
-            &machine
-                .doctor(&["--connections", "100000", "--clients", clients, "--sources", "2", "--json"])
-                .run(),
-        )
-    };
-    let (elsewhere, here) = (ask("elsewhere"), ask("here"));
+    let ask = |more: &[&str]| json(&machine.doctor(&["--connections", "100000", "--json"]).args(more).run());
+    let (elsewhere, here) = (ask(&[]), ask(&["--clients", "here", "--sources", "2"]));
     let port_range = "net.ipv4.ip_local_port_range";
     assert_eq!(finding(&elsewhere, port_range)["needs"], serde_json::Value::Null);
     assert_eq!(finding(&here, port_range)["state"], "stops");
@@ -96,7 +92,9 @@ fn this_very_machine_is_read_and_every_limit_has_a_reason() {
     let answer = json(&run);
     assert_eq!(run.code, Some(i32::from(answer["fits"] != true)), "{run:?}");
     assert_eq!(answer["version"], 1);
-    for limit in ["RLIMIT_NOFILE", "fs.nr_open", "fs.file-max", "net.core.somaxconn", "memory", "cores"] {
+    for limit in
+        ["RLIMIT_NOFILE (hard)", "fs.nr_open", "fs.file-max", "net.core.somaxconn", "memory", "cores"]
+    {
         let found = finding(&answer, limit);
         assert!(found["is"][0].as_u64() > Some(0), "{found}");
     }

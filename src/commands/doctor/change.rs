@@ -58,7 +58,12 @@ pub(super) fn apply(system: &System, undo_file: &Path, facts: &Facts, verdict: &
         return false;
     }
     if !noted.is_empty() {
-        say(format_args!("plimsoll doctor --revert puts them back, from {}", undo_file.display()));
+        let by_default = undo_file == undo::default_path(system);
+        let named = if by_default { String::new() } else { format!(" --undo-file {}", undo_file.display()) };
+        say(format_args!(
+            "plimsoll doctor --revert{named} puts back what is noted in {}",
+            undo_file.display()
+        ));
     }
     failed.is_empty()
 }

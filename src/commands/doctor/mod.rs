@@ -25,6 +25,9 @@ mod undo;
 
 /// Reads, judges, does what was asked for, and says it.
 pub(crate) fn run(args: &DoctorArgs) -> Exit {
+    if let Err(error) = args.check() {
+        return fail(Exit::Settings, error);
+    }
     let system = System::below(&args.system_root);
     let undo_file = args.undo_file.clone().unwrap_or_else(|| undo::default_path(&system));
     if args.revert {

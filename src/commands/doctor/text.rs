@@ -12,6 +12,9 @@ use crate::kernel::judge::{Clients, Finding, Mend, Question, State, Verdict};
 /// Numbers past this stand for "no limit": systems write several such.
 const NO_LIMIT: u64 = 1 << 60;
 
+/// The unit of memory, which is shown in a greater one.
+const BYTES: &str = "bytes available";
+
 /// Letters of a line of reasons; with its indent it suits a terminal of 100 columns.
 const WIDTH: usize = 88;
 
@@ -51,7 +54,7 @@ pub(super) fn render(question: &Question, verdict: &Verdict, colours: bool) -> S
         };
         let [name, now, needs] = row;
         let _ = writeln!(text, "{}  {name:limit$}  {now:is$}  {needs}", paint(colour, state));
-        for line in wrap(&format!("{} [{}]", finding.why, finding.source)) {
+        for line in wrap(&format!("{} [{}]", finding.why, whence(finding))) {
             let _ = writeln!(text, "         {}", paint(DIM, &line));
         }
         if let Some(Mend::Setting(mend) | Mend::Advice(mend)) = finding.mend() {
@@ -70,7 +73,7 @@ fn cells(finding: &Finding) -> [String; 3] {
         None => none.to_owned(),
         Some(values) => {
             let one = |value: &u64| {
-                if finding.unit.starts_with("bytes available") { bytes(*value) } else { number(*value) }
+                if finding.unit == BYTES { bytes(*value) } else { number(*value) }
             };
             values.iter().map(one).collect::<Vec<_>>().join(" / ")
         }
@@ -80,10 +83,21 @@ fn cells(finding: &Finding) -> [String; 3] {
     [finding.limit.to_owned(), is.trim_end().to_owned(), values(&finding.needs, "–")]
 }
 
-/// The unit as far as the numbers do not show it: three numbers are explained by the unit's own words in JSON.
+/// The unit as far as it fits beside the numbers.
 fn short_unit(unit: &str) -> &str {
-    let unit = unit.split([':', ',']).next().unwrap_or_default();
-    if unit.starts_with("bytes available") || unit.starts_with('0') { "" } else { unit }
+    match unit.split_once(':') {
+        Some((unit, _)) => unit,
+        None if unit == BYTES || unit.starts_with('0') => "",
+        None => unit,
+    }
+}
+
+/// What each of several numbers is, where there are several, and the source.
+fn whence(finding: &Finding) -> String {
+    match finding.unit.split_once(": ") {
+        Some((_, each)) => format!("{each}; {}", finding.source),
+        None => finding.source.to_owned(),
+    }
 }
 
 /// Breaks a text between words into lines of at most [`WIDTH`] letters.

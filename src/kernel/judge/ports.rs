@@ -16,7 +16,7 @@ pub(super) fn findings(facts: &Facts, question: &Question) -> Vec<Finding> {
         Clients::Elsewhere => Finding::of(
             facts,
             Sysctl::PortRange,
-            "ports",
+            "ports: first, last",
             SOURCE,
             "Clients elsewhere take ports of their own machines; this range is for clients here, and for connections to a database.",
         ),
@@ -25,7 +25,7 @@ pub(super) fn findings(facts: &Facts, question: &Question) -> Vec<Finding> {
 }
 
 fn range(facts: &Facts, question: &Question) -> Finding {
-    let mut finding = Finding::of(facts, Sysctl::PortRange, "ports", SOURCE, "");
+    let mut finding = Finding::of(facts, Sysctl::PortRange, "ports: first, last", SOURCE, "");
     let Some(&[first, last]) = finding.is.as_deref() else { return finding };
     let size = (last + 1).saturating_sub(first);
     let each = size.saturating_mul(question.ports).max(1);
