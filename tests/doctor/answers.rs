@@ -65,7 +65,7 @@ fn a_database_that_is_named_is_asked_for_its_room() {
     let database = TestDatabase::create();
     let ask = |connections: &str| {
         let run = machine
-            .doctor(&["--connections", connections, "--json"])
+            .doctor(&["--connections", connections, "--pool-per-core", "0.1", "--json"])
             .env("DATABASE_URL", database.url())
             .run();
         (run.code, finding(&json(&run), ROOM).clone())
@@ -75,7 +75,8 @@ fn a_database_that_is_named_is_asked_for_its_room() {
     assert!(room["is"][0].as_u64() > Some(0), "{room}");
     // More processes than the tests' PostgreSQL has connections, and one in each.
     let (code, room) = ask("255000");
-    assert_eq!((code, &room["state"], &room["needs"][0]), (Some(1), &"stops".into(), &313.into()), "{room}");
+    assert_eq!((code, &room["state"]), (Some(1), &"stops".into()), "{room}");
+    assert!(room["needs"][0].as_u64() > room["is"][0].as_u64(), "{room}");
     assert_eq!(room["mend"]["by_apply"], false);
 }
 

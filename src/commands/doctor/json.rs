@@ -28,6 +28,7 @@ struct Answer<'a> {
 struct Processes {
     count: u64,
     connections_each: u64,
+    reserve_descriptors_each: u64,
     descriptors_each: u64,
 }
 
@@ -82,6 +83,7 @@ pub(super) fn render(question: &Question, verdict: &Verdict) -> String {
         processes: Processes {
             count: verdict.processes.count,
             connections_each: verdict.processes.connections_each,
+            reserve_descriptors_each: verdict.processes.reserve_each,
             descriptors_each: verdict.processes.descriptors_each,
         },
         memory: Memory {

@@ -14,8 +14,9 @@ use crate::database::plan::{Plan, PlanInput};
 use crate::database::{Config, probe, target};
 use crate::exit::Exit;
 use crate::kernel::facts::{Database, Facts};
-use crate::kernel::judge::{Clients, Load, Processes, Question, judge};
+use crate::kernel::judge::{self, Clients, Load, Processes, Question, judge};
 use crate::kernel::read::System;
+use crate::server;
 
 mod change;
 mod json;
@@ -78,8 +79,26 @@ fn question(args: &DoctorArgs) -> Question {
         processes: args.processes.map(u64::from),
         sources: args.sources.map(u64::from),
         ports: args.ports.into(),
+        reserve: reserve(args),
         load,
     }
+}
+
+/// What the service keeps back, as it grows with the workers: each has a listener for each port and its share of the plan.
+fn reserve(args: &DoctorArgs) -> judge::Reserve {
+    // Bounded by the setting's range, 1000 at most.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in range by the setting's check"
+    )]
+    let share = args.pool_per_core.ceil() as u32;
+    let of = |workers: u32| {
+        let listeners = workers as usize * usize::from(args.ports);
+        server::Reserve { workers, listeners, database_connections: workers * share }.descriptors()
+    };
+    let worker = of(2) - of(1);
+    judge::Reserve { process: of(1) - worker, worker }
 }
 
 /// Asks the database that is named for its room, and the plan for what the service would take of it.

@@ -124,8 +124,7 @@ fn sums(question: &Question, verdict: &Verdict) -> String {
         count if count > MOST_PROCESSES => {
             writeln!(
                 text,
-                "processes  {} would be needed, past the {} that serve starts",
-                number(count),
+                "processes  more would be needed than the {} that serve starts",
                 number(MOST_PROCESSES)
             )
         }

@@ -50,7 +50,15 @@ fn with_16_gb() -> Facts {
 }
 
 fn ask(connections: u64, clients: Clients) -> Question {
-    Question { connections, clients, processes: None, sources: None, ports: 1, load: None }
+    Question {
+        connections,
+        clients,
+        processes: None,
+        sources: None,
+        ports: 1,
+        reserve: Reserve { process: 24, worker: 20 },
+        load: None,
+    }
 }
 
 fn finding(verdict: &Verdict, limit: &str) -> Finding {
@@ -82,6 +90,36 @@ fn two_machines_hold_what_their_memory_and_files_allow() {
         assert_eq!(stops(&verdict), stopped, "{name}, {connections} {clients:?}");
         assert_eq!(verdict.fits(), stopped.is_empty());
         assert_eq!(verdict.processes.count, processes, "{name}, {connections} {clients:?}");
+    }
+}
+
+#[test]
+fn as_few_processes_as_hold_an_uneven_spread_and_their_reserve() {
+    for (connections, limit, cores, processes) in [
+        (10_000, 20_000, 2, 1),
+        (19_936, 20_000, 2, 1),
+        (19_937, 20_000, 2, 2),
+        (19_936, 20_000, 3, 2),
+        (1_000_000, 20_000, 2, 52),
+        (1_200_000, 20_000, 2, 63),
+        // Workers are divided over the processes, and what is kept back with them.
+        (1_000_000, 1024, 2, processes::MOST_PROCESSES + 1),
+        (5_000, 1024, 64, 8),
+        (5_000, 1024, 1, 6),
+        (1_000_000, 1 << 20, 2, 1),
+        (5, 44, 1, processes::MOST_PROCESSES + 1),
+    ] {
+        let mut facts = machine(24_684_084, 1 << 40, 1 << 40, [1, 1, 1], limit);
+        facts.cores.usable = cores;
+        let spread = |processes| {
+            Processes::of(&facts, &Question { processes, ..ask(connections, Clients::Elsewhere) })
+        };
+        let found = spread(None);
+        assert_eq!(found.count, processes, "{connections} under {limit} with {cores} cores");
+        if (2..=processes::MOST_PROCESSES).contains(&processes) {
+            assert!(found.descriptors_each <= limit);
+            assert!(spread(Some(processes - 1)).descriptors_each > limit, "one less would do");
+        }
     }
 }
 

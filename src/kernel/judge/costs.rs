@@ -15,7 +15,8 @@ pub const KERNEL_BYTES_PER_END: u64 = 5_150;
 /// One entry of connection tracking where the firewall's module is loaded: the object size of `nf_conntrack`.
 pub const TRACKING_BYTES: u64 = 256;
 
-/// Our own memory for a parked connection: the bound that the service is built to stay under.
+/// Our own memory for a parked connection: the bound that the service is built to stay under. 200 to 500 bytes were measured
+/// (`docs/decisions/0012-parked-connections-without-a-task.md`).
 pub const USER_BYTES_PER_CONNECTION: u64 = 1_100;
 
 /// What a process costs before its first connection: 12.4 MiB of anonymous memory were measured for `plimsoll serve` with one

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** more processes go before a higher limit, since any user can have them.
 
-use super::processes::{DESCRIPTOR_RESERVE, MOST_PROCESSES, limit};
+use super::processes::{MOST_PROCESSES, limit};
 use super::{Finding, Processes, Question, State, costs::most_connections};
 use crate::kernel::facts::Facts;
 use crate::kernel::sysctl::Sysctl;
@@ -38,8 +38,9 @@ fn soft_limit(facts: &Facts) -> Finding {
 
 fn own_limit(facts: &Facts, question: &Question, processes: Processes) -> Finding {
     let why = format!(
-        "Each connection is a descriptor of its process, beside {DESCRIPTOR_RESERVE} for other things; several processes each \
-         have the limit to themselves."
+        "Each connection is a descriptor of its process, beside {} that the service keeps back; several processes each \
+         have the limit to themselves.",
+        processes.reserve_each
     );
     let mut finding = Finding::new("RLIMIT_NOFILE (hard)", "descriptors", "getrlimit(2)", why);
     let Some(limits) = facts.descriptors else { return finding };
@@ -75,8 +76,8 @@ fn whole_machine(facts: &Facts, question: &Question) -> Finding {
                opens more.";
     let need = |question: &Question| {
         let ends = question.clients.ends();
-        let others =
-            ends.saturating_mul(Processes::of(facts, question).count).saturating_mul(DESCRIPTOR_RESERVE);
+        let processes = Processes::of(facts, question);
+        let others = ends.saturating_mul(processes.count).saturating_mul(processes.reserve_each);
         facts
             .open_files
             .unwrap_or(0)

@@ -23,7 +23,7 @@ mod tables;
 
 pub use costs::MemoryCost;
 pub use finding::{Finding, Mend, State};
-pub use processes::Processes;
+pub use processes::{Processes, Reserve};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +38,8 @@ pub struct Question {
     pub sources: Option<u64>,
     /// Ports that the service listens on.
     pub ports: u64,
+    /// Descriptors that each process keeps back.
+    pub reserve: Reserve,
     /// What the service was measured to do, and what each client asks of it.
     pub load: Option<Load>,
 }
