@@ -7,6 +7,7 @@ mod database;
 mod doctor;
 mod embedded;
 mod harness;
+mod lab;
 mod lifecycle;
 mod readme;
 mod schema;

@@ -1,6 +1,6 @@
 //! Settings: flag before environment before file before default, each declared once.
 //!
-//! A section is a struct of clap arguments ([`listen`], [`workers`], [`database`], [`limits`]), so that the doc comment
+//! A section is a struct of clap arguments ([`listen`], [`workers`], [`database`], [`limits`], [`lab`]), so that the doc comment
 //! of a field is its help text, and its attribute holds the flag, the variable and the default together. [`layers`] reads
 //! the file and hands it to clap as defaults; [`report`] prints what is in force and where it came from.
 //!
@@ -12,6 +12,7 @@ pub mod database;
 pub mod doctor;
 pub mod duration;
 mod file;
+pub mod lab;
 mod layers;
 pub mod limits;
 pub mod listen;
@@ -21,6 +22,7 @@ pub mod workers;
 
 pub use database::DatabaseArgs;
 pub use doctor::DoctorArgs;
+pub use lab::LabArgs;
 pub use layers::{Parsed, Refusal, SettingsError, parse};
 pub use limits::LimitsArgs;
 pub use listen::ListenArgs;
@@ -41,6 +43,9 @@ pub struct ServeArgs {
     /// How long anything may take.
     #[command(flatten)]
     pub limits: LimitsArgs,
+    /// Which workloads there are beside the seven routes.
+    #[command(flatten)]
+    pub lab: LabArgs,
 
     /// Read settings from this TOML file: flat keys, named as the flags (`pool-per-core = 5`).
     #[arg(long, value_name = "FILE", env = "PLIMSOLL_CONFIG", help_heading = "Settings")]

@@ -99,6 +99,10 @@ fn row(parsed: &Parsed, argument: &Arg, worked_out: &[WorkedOut]) -> (String, St
 fn flag(argument: &Arg) -> String {
     let long = argument.get_long().unwrap_or_default();
     match argument.get_value_names() {
+        // A switch, which may be given a value too.
+        Some([name, ..]) if argument.get_num_args().is_some_and(|number| number.min_values() == 0) => {
+            format!("--{long}[={name}]")
+        }
         Some([name, ..]) => format!("--{long} {name}"),
         _ => format!("--{long}"),
     }
@@ -115,8 +119,9 @@ fn split_default(help: &str, argument: &Arg) -> (String, String) {
 }
 
 fn possible_values(argument: &Arg) -> String {
-    let names =
-        argument.get_possible_values().iter().map(|v| format!("`{}`", v.get_name())).collect::<Vec<_>>();
+    let values = argument.get_possible_values();
+    let shown = values.iter().filter(|value| !value.is_hide_set());
+    let names = shown.map(|value| format!("`{}`", value.get_name())).collect::<Vec<_>>();
     if names.is_empty() { String::new() } else { format!(": {}", names.join(" or ")) }
 }
 

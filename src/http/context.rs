@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::body::Spare;
 use super::date::DateClock;
+use super::lab::Lab;
 use crate::database::Database;
 
 /// One worker's database, clock and buffers.
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) date: DateClock,
     /// All waits of one request together.
     pub(crate) request_deadline: Duration,
+    /// What the routes of `--lab` need; none where they are not served.
+    pub(super) lab: Option<Lab>,
     /// What bodies are rendered into.
     pub(super) spare: Rc<Spare>,
     /// When a failure was logged last; see [`Context::may_log`].
@@ -28,11 +31,12 @@ pub(crate) struct Context {
 
 impl Context {
     /// A worker's context, before its first request.
-    pub(crate) fn new(database: Database, request_deadline: Duration) -> Self {
+    pub(crate) fn new(database: Database, request_deadline: Duration, lab: Option<Lab>) -> Self {
         Self {
             database,
             date: DateClock::new(SystemTime::now()),
             request_deadline,
+            lab,
             spare: Rc::default(),
             logged: Cell::new(None),
         }

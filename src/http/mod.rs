@@ -2,7 +2,7 @@
 //!
 //! [`router`] refuses what is not well framed ([`framing`]), finds the route, and calls its handler ([`handlers`], one file
 //! a route); [`response`] makes the answer, [`body`] holds its bytes, [`error`] decides the status of a failure. [`Context`] is
-//! what a worker's handlers share.
+//! what a worker's handlers share. [`lab`] holds the routes that `--lab` adds.
 //!
 //! **Invariant:** nothing here touches a socket, and nothing here is shared between workers.
 
@@ -13,11 +13,13 @@ mod date;
 pub mod error;
 mod framing;
 mod handlers;
+mod lab;
 mod response;
 mod router;
 
 pub(crate) use body::Body;
 pub(crate) use context::Context;
 pub(crate) use date::DateClock;
+pub(crate) use lab::Lab;
 pub(crate) use response::SERVER_NAME;
 pub(crate) use router::respond;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::framing::Framing;
 use super::handlers;
+use super::lab;
 use super::response::{self, Answer, Extra, HandlerResult};
 
 /// The routes of the service.
@@ -23,10 +24,12 @@ enum Route {
     Updates,
     Fortunes,
     CachedQueries,
+    Wait,
+    Burn,
 }
 
 impl Route {
-    fn of(path: &str) -> Option<Self> {
+    fn of(path: &str, context: &Context) -> Option<Self> {
         Some(match path {
             "/json" => Self::Json,
             "/plaintext" => Self::Plaintext,
@@ -35,6 +38,14 @@ impl Route {
             "/updates" => Self::Updates,
             "/fortunes" => Self::Fortunes,
             "/cached-queries" => Self::CachedQueries,
+            _ => return context.lab.as_ref().and_then(|_| Self::of_lab(path)),
+        })
+    }
+
+    fn of_lab(path: &str) -> Option<Self> {
+        Some(match path {
+            "/lab/wait" => Self::Wait,
+            "/lab/burn" => Self::Burn,
             _ => return None,
         })
     }
@@ -52,7 +63,7 @@ pub(crate) async fn respond(
     }
     let body = framing.has_body;
     let path = request.uri().path();
-    let answer = match (Route::of(path), request.method()) {
+    let answer = match (Route::of(path, context), request.method()) {
         (Some(_), &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
         (Some(route), &Method::GET | &Method::HEAD) => {
             handle(route, request, context, arrived).await.unwrap_or_else(|error| error.into_answer(context))
@@ -88,6 +99,9 @@ async fn handle(
         Route::Updates => handlers::updates::updates(query, context, deadline()).await,
         Route::Fortunes => handlers::fortunes::fortunes(context, deadline()).await,
         Route::CachedQueries => handlers::cached_queries::cached_queries(query, context, deadline()).await,
+        // Boxed, so that every other request's future stays as small as it is.
+        Route::Wait => Box::pin(lab::wait(query, context)).await,
+        Route::Burn => Box::pin(lab::burn(query, context, deadline())).await,
     }
 }
 

@@ -13,8 +13,9 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::database::Dispatch;
-use crate::config::{LimitsArgs, WorkersArgs};
+use crate::config::{LabArgs, LimitsArgs, WorkersArgs};
 use crate::database::{PoolSettings, Reach};
+use crate::http::Lab;
 
 mod accept;
 mod admission;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) capacity: Arc<Capacity>,
     /// How requests share database connections.
     pub(crate) dispatch: Dispatch,
+    /// Whether the routes of `--lab` are served.
+    pub(crate) lab: LabArgs,
     /// The pool of each worker, in order; their number is the number of workers.
     pub(crate) pools: Vec<PoolSettings>,
     /// Where workers say whether the database is reached.
@@ -72,6 +75,7 @@ impl Server {
         let (stop, stopped) = watch::channel(Stop::Run);
         let (end, ends) = mpsc::unbounded_channel();
         let (tell_placed, placed) = std::sync::mpsc::channel();
+        let lab = Lab::start(&settings.lab)?;
         let mut threads = Vec::with_capacity(settings.pools.len());
         for (index, (listeners, pool)) in listeners.into_shares().zip(settings.pools).enumerate() {
             let share = worker::Share {
@@ -80,6 +84,7 @@ impl Server {
                 limits: settings.limits.clone(),
                 capacity: Arc::clone(&settings.capacity),
                 dispatch: settings.dispatch,
+                lab: lab.clone(),
                 reach: Arc::clone(&settings.reach),
                 stop: stopped.clone(),
             };

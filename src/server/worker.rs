@@ -26,7 +26,7 @@ use super::stop::{Phase, Stop};
 use crate::config::LimitsArgs;
 use crate::config::database::Dispatch;
 use crate::database::{Database, PoolSettings, Reach};
-use crate::http::{Context, DateClock};
+use crate::http::{Context, DateClock, Lab};
 
 /// What connections read into before the bytes are checked and handed on; one for all, since a read is done within a turn.
 const SCRATCH: usize = 64 * 1024;
@@ -38,6 +38,7 @@ pub(super) struct Share {
     pub(super) limits: LimitsArgs,
     pub(super) capacity: Arc<Capacity>,
     pub(super) dispatch: Dispatch,
+    pub(super) lab: Option<Lab>,
     pub(super) reach: Arc<Reach>,
     pub(super) stop: watch::Receiver<Stop>,
 }
@@ -124,7 +125,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
     let parking = Parking::open(share.limits.idle_timeout)
         .map_err(|error| format!("idle connections cannot be watched: {error}"))?;
     let worker = Rc::new(Worker {
-        context: Context::new(database, deadline),
+        context: Context::new(database, deadline, share.lab),
         parking,
         capacity: share.capacity,
         full_house: FullHouse::default(),

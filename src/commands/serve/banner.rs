@@ -8,6 +8,7 @@ use super::room::Room;
 use crate::commands::say;
 use crate::config::ServeArgs;
 use crate::config::database::{Dispatch, Driver, Statements};
+use crate::config::lab::Burn;
 use crate::database::plan::Plan;
 use crate::server::Placement;
 
@@ -42,6 +43,13 @@ pub(super) fn print(
         Driver::Direct => ", direct driver",
     };
     line("pool", &format!("{}, {dispatch}{statements}{driver}", plan.sum()));
+    if args.lab.lab {
+        let place = match args.lab.burn {
+            Burn::Inline => "on the worker",
+            Burn::Offload => "on a side pool",
+        };
+        line("lab", &format!("/lab/wait, /lab/burn ({place}) and /lab/echo are served too"));
+    }
     line("limits", &room.describe());
     if let Some(advice) = plan.advice() {
         line("note", &advice);

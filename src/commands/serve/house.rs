@@ -128,6 +128,7 @@ fn settings(args: &ServeArgs, checked: &Checked, config: &Config, room: Room, re
         limits: args.limits.clone(),
         capacity: Capacity::new(room.connections, args.limits.when_full),
         dispatch: args.database.dispatch,
+        lab: args.lab.clone(),
         pools: (0..checked.workers).map(pool).collect(),
         reach,
     }

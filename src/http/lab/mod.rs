@@ -1,0 +1,81 @@
+//! The workloads of `--lab`: routes that wait, compute and take a body, so that topologies can be compared under each.
+//!
+//! [`wait`] holds a request without holding its worker, [`burn`] keeps a core busy ([`proof`], on the worker or on the
+//! [`side_pool`]).
+//!
+//! **Invariant:** without `--lab` there is no [`Lab`], and none of these routes exists.
+
+use std::io;
+use std::ops::RangeInclusive;
+
+use crate::config::lab::{Burn, LabArgs};
+use crate::config::workers::usable_cores;
+
+mod burn;
+mod proof;
+mod side_pool;
+mod wait;
+
+pub(super) use burn::burn;
+pub(super) use wait::wait;
+
+/// What the workloads need; the workers of a process share it.
+#[derive(Clone)]
+pub(crate) struct Lab {
+    /// Where proofs are searched for; none stands for the worker itself.
+    side_pool: Option<side_pool::SidePool>,
+}
+
+impl Lab {
+    /// The laboratory, if the settings want one, with its threads started.
+    pub(crate) fn start(args: &LabArgs) -> io::Result<Option<Self>> {
+        if !args.lab {
+            return Ok(None);
+        }
+        let side_pool = match args.burn {
+            Burn::Inline => None,
+            Burn::Offload => Some(side_pool::SidePool::start(usable_cores())?),
+        };
+        Ok(Some(Self { side_pool }))
+    }
+}
+
+/// The number that the first parameter of this name holds; nothing where it is missing, out of range or no number at all.
+fn number(query: Option<&str>, name: &str, range: &RangeInclusive<u32>) -> Option<u32> {
+    let digits = query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().filter(|number| range.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_in_range_or_it_is_none() {
+        let read = |query| number(query, "ms", &(1..=60_000));
+        for (query, expected) in [
+            ("ms=10", Some(10)),
+            ("ms=1", Some(1)),
+            ("ms=60000", Some(60_000)),
+            ("ms=010", Some(10)),
+            ("a=1&ms=3&ms=4", Some(3)),
+            ("ms=0", None),
+            ("ms=60001", None),
+            ("ms=99999999999999999999", None),
+            ("ms=", None),
+            ("ms", None),
+            ("ms=+1", None),
+            ("ms=-1", None),
+            ("ms=1.5", None),
+            ("ms=1s", None),
+            ("xms=1", None),
+            ("", None),
+        ] {
+            assert_eq!(read(Some(query)), expected, "{query:?}");
+        }
+        assert_eq!(read(None), None);
+    }
+}
