@@ -42,6 +42,11 @@ impl Context {
         }
     }
 
+    /// Whether there is a route that takes a body.
+    pub(crate) fn takes_bodies(&self) -> bool {
+        self.lab.is_some()
+    }
+
     /// Whether a failed request may be logged now: one line a second for each worker tells the story, more hide it.
     pub(super) fn may_log(&self) -> bool {
         let now = Instant::now();

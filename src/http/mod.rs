@@ -20,6 +20,6 @@ mod router;
 pub(crate) use body::Body;
 pub(crate) use context::Context;
 pub(crate) use date::DateClock;
-pub(crate) use lab::Lab;
+pub(crate) use lab::{Lab, body_length};
 pub(crate) use response::SERVER_NAME;
 pub(crate) use router::respond;

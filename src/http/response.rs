@@ -29,6 +29,10 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The methods of every route.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// The methods of the one that takes a body.
+const METHODS_OF_ECHO: HeaderValue = HeaderValue::from_static("POST, OPTIONS");
+/// The media type of bytes that nobody has given another.
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// The backoff between attempts to reach the database is well below a second.
 const A_SECOND: HeaderValue = HeaderValue::from_static("1");
 
@@ -51,6 +55,8 @@ enum Media {
     Json,
     Text,
     Html,
+    /// What the request says of its own body.
+    AsItCame,
 }
 
 /// A header that few answers have.
@@ -58,6 +64,8 @@ enum Media {
 pub(super) enum Extra {
     /// Which methods there are.
     Allow,
+    /// Which methods the echo has.
+    AllowPost,
     /// When to ask again.
     RetryAfter,
 }
@@ -93,6 +101,11 @@ pub(super) fn plain(context: &Context, body: &str) -> Answer {
     ok(Media::Text, buffer)
 }
 
+/// 200 with the request's own body, under its own media type.
+pub(super) fn as_it_came(buffer: Buffer) -> Answer {
+    ok(Media::AsItCame, buffer)
+}
+
 /// Any status with a short text.
 pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
     Answer { status, media: Media::Text, extra: None, body: Body::fixed(body), close: false }
@@ -119,6 +132,7 @@ impl Answer {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        let came = if let Media::AsItCame = self.media { request.remove(CONTENT_TYPE) } else { None };
         take_over(headers, request);
         headers.insert(CONTENT_TYPE, self.media.value());
         if let Some(extra) = self.extra {
@@ -129,6 +143,9 @@ impl Answer {
         headers.insert(DATE, context.date.value());
         if self.close {
             headers.insert(CONNECTION, CLOSE);
+        }
+        if let Some(came) = came {
+            headers.insert(CONTENT_TYPE, came);
         }
         response
     }
@@ -148,6 +165,7 @@ impl Media {
             Self::Json => JSON,
             Self::Text => TEXT,
             Self::Html => HTML,
+            Self::AsItCame => BYTES,
         }
     }
 }
@@ -156,6 +174,7 @@ impl Extra {
     fn header(self) -> (HeaderName, HeaderValue) {
         match self {
             Self::Allow => (ALLOW, METHODS),
+            Self::AllowPost => (ALLOW, METHODS_OF_ECHO),
             Self::RetryAfter => (RETRY_AFTER, A_SECOND),
         }
     }

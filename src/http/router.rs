@@ -24,12 +24,10 @@ enum Route {
     Updates,
     Fortunes,
     CachedQueries,
-    Wait,
-    Burn,
 }
 
 impl Route {
-    fn of(path: &str, context: &Context) -> Option<Self> {
+    fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/json" => Self::Json,
             "/plaintext" => Self::Plaintext,
@@ -38,14 +36,6 @@ impl Route {
             "/updates" => Self::Updates,
             "/fortunes" => Self::Fortunes,
             "/cached-queries" => Self::CachedQueries,
-            _ => return context.lab.as_ref().and_then(|_| Self::of_lab(path)),
-        })
-    }
-
-    fn of_lab(path: &str) -> Option<Self> {
-        Some(match path {
-            "/lab/wait" => Self::Wait,
-            "/lab/burn" => Self::Burn,
             _ => return None,
         })
     }
@@ -53,7 +43,7 @@ impl Route {
 
 /// Answers one request, which arrived just now unless `arrived` says when.
 pub(crate) async fn respond(
-    request: &Request<Incoming>,
+    request: &mut Request<Incoming>,
     context: &Context,
     arrived: Option<Instant>,
 ) -> Answer {
@@ -63,17 +53,20 @@ pub(crate) async fn respond(
     }
     let body = framing.has_body;
     let path = request.uri().path();
-    let answer = match (Route::of(path, context), request.method()) {
+    if let Some(lab) = &context.lab
+        && let Some(route) = lab::Route::of(path)
+    {
+        // Boxed, so that every other request's future stays as small as it is.
+        return Box::pin(lab::respond(route, lab, request, context, arrived)).await;
+    }
+    let answer = match (Route::of(path), request.method()) {
         (Some(_), &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
         (Some(route), &Method::GET | &Method::HEAD) => {
             handle(route, request, context, arrived).await.unwrap_or_else(|error| error.into_answer(context))
         }
         (Some(_), &Method::OPTIONS) => options(),
         (None, &Method::OPTIONS) if path == "*" => options(),
-        (Some(_), _) => {
-            response::text(StatusCode::METHOD_NOT_ALLOWED, "this route answers GET, HEAD and OPTIONS\n")
-                .with(Extra::Allow)
-        }
+        (Some(_), _) => refuse_method(),
         (None, _) => response::text(
             StatusCode::NOT_FOUND,
             "no such route; there are /json, /plaintext, /db, /queries, /updates, /fortunes and /cached-queries\n",
@@ -99,16 +92,18 @@ async fn handle(
         Route::Updates => handlers::updates::updates(query, context, deadline()).await,
         Route::Fortunes => handlers::fortunes::fortunes(context, deadline()).await,
         Route::CachedQueries => handlers::cached_queries::cached_queries(query, context, deadline()).await,
-        // Boxed, so that every other request's future stays as small as it is.
-        Route::Wait => Box::pin(lab::wait(query, context)).await,
-        Route::Burn => Box::pin(lab::burn(query, context, deadline())).await,
     }
 }
 
-fn options() -> Answer {
+pub(super) fn options() -> Answer {
     response::text(StatusCode::OK, "GET, HEAD, OPTIONS\n").with(Extra::Allow)
 }
 
-fn refuse(why: &'static str) -> Answer {
+pub(super) fn refuse_method() -> Answer {
+    response::text(StatusCode::METHOD_NOT_ALLOWED, "this route answers GET, HEAD and OPTIONS\n")
+        .with(Extra::Allow)
+}
+
+pub(super) fn refuse(why: &'static str) -> Answer {
     response::text(StatusCode::BAD_REQUEST, why).closing()
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** each server here is without a database: nothing of the laboratory needs one.
 
 mod burn;
+mod echo;
 mod routes;
 mod wait;
 

@@ -7,19 +7,25 @@ use tokio::time::Instant;
 
 use super::super::context::Context;
 use super::super::response::{self, Answer, Extra, HandlerResult};
+use super::Lab;
 use super::proof::{Proof, Task};
 
 /// The most zero bits: 16 777 216 tries on the average, some seconds of one core.
 const MOST_BITS: u32 = 24;
 
 /// Answers with a nonce whose hash begins with N zero bits, 0 to 24; 2ᴺ tries on the average.
-pub(crate) async fn burn(query: Option<&str>, context: &Context, deadline: Instant) -> HandlerResult {
+pub(super) async fn burn(
+    query: Option<&str>,
+    lab: &Lab,
+    context: &Context,
+    deadline: Instant,
+) -> HandlerResult {
     let Some(bits) = super::number(query, "bits", &(0..=MOST_BITS)) else {
         let why = "bits is a number of zero bits, 0 to 24, as in /lab/burn?bits=12\n";
         return Ok(response::text(StatusCode::BAD_REQUEST, why));
     };
     let task = Task::draw(bits);
-    let Some(side_pool) = context.lab.as_ref().and_then(|lab| lab.side_pool.as_ref()) else {
+    let Some(side_pool) = &lab.side_pool else {
         return answer(context, task.search(|| true).as_ref());
     };
     let Some(found) = side_pool.submit(task) else {

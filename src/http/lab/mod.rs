@@ -1,23 +1,31 @@
 //! The workloads of `--lab`: routes that wait, compute and take a body, so that topologies can be compared under each.
 //!
 //! [`wait`] holds a request without holding its worker, [`burn`] keeps a core busy ([`proof`], on the worker or on the
-//! [`side_pool`]).
+//! [`side_pool`]), and [`echo`] takes a body, as no other route does.
 //!
 //! **Invariant:** without `--lab` there is no [`Lab`], and none of these routes exists.
 
 use std::io;
 use std::ops::RangeInclusive;
 
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::framing::Framing;
+use super::response::Answer;
+use super::router;
 use crate::config::lab::{Burn, LabArgs};
 use crate::config::workers::usable_cores;
 
 mod burn;
+mod echo;
 mod proof;
 mod side_pool;
 mod wait;
 
-pub(super) use burn::burn;
-pub(super) use wait::wait;
+pub(crate) use echo::body_length;
 
 /// What the workloads need; the workers of a process share it.
 #[derive(Clone)]
@@ -38,6 +46,50 @@ impl Lab {
         };
         Ok(Some(Self { side_pool }))
     }
+}
+
+/// The routes of the laboratory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    Wait,
+    Burn,
+    Echo,
+}
+
+impl Route {
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/lab/wait" => Self::Wait,
+            "/lab/burn" => Self::Burn,
+            echo::PATH => Self::Echo,
+            _ => return None,
+        })
+    }
+}
+
+/// Answers one request to one of the routes; its `Host` was found in order.
+pub(super) async fn respond(
+    route: Route,
+    lab: &Lab,
+    request: &mut Request<Incoming>,
+    context: &Context,
+    arrived: Option<Instant>,
+) -> Answer {
+    let deadline = arrived.unwrap_or_else(Instant::now) + context.request_deadline;
+    if route == Route::Echo {
+        return echo::echo(request, context, deadline).await;
+    }
+    let body = Framing::of(request).has_body;
+    let query = request.uri().query();
+    let answer = match (route, request.method()) {
+        (_, &Method::GET | &Method::HEAD) if body => Ok(router::refuse("this request takes no body")),
+        (Route::Wait, &Method::GET | &Method::HEAD) => wait::wait(query, context).await,
+        (_, &Method::GET | &Method::HEAD) => burn::burn(query, lab, context, deadline).await,
+        (_, &Method::OPTIONS) => Ok(router::options()),
+        (_, _) => Ok(router::refuse_method()),
+    };
+    let answer = answer.unwrap_or_else(|error| error.into_answer(context));
+    if body { answer.closing() } else { answer }
 }
 
 /// The number that the first parameter of this name holds; nothing where it is missing, out of range or no number at all.

@@ -19,7 +19,7 @@ struct Waited {
 }
 
 /// Answers after N milliseconds, 0 to 60 000.
-pub(crate) async fn wait(query: Option<&str>, context: &Context) -> HandlerResult {
+pub(super) async fn wait(query: Option<&str>, context: &Context) -> HandlerResult {
     let Some(waited_ms) = super::number(query, "ms", &(0..=LONGEST)) else {
         let why = "ms is a whole number of milliseconds, 0 to 60000, as in /lab/wait?ms=10\n";
         return Ok(response::text(StatusCode::BAD_REQUEST, why));

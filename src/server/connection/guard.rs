@@ -1,4 +1,4 @@
-//! The stream that hyper reads and writes: it hands on whole request heads only, and sees to a decent end.
+//! The stream that hyper reads and writes: it hands on whole request heads, and bodies that are expected, and sees to a decent end.
 //!
 //! hyper takes what it gets: it accepts bare line feeds, and while any byte of a next request is in its buffer it behaves
 //! differently. So bytes are read into the worker's scratch memory, scanned, and handed on head by head. What is refused is
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::super::stop::Phase;
 use super::Client;
+use super::bodies::Bodies;
 use super::scan::Scanner;
 
 /// Bytes that are read and thrown away while we wait for the client to notice the end.
@@ -28,6 +29,7 @@ const MOST_LINGERED: usize = 16 * 1024 * 1024;
 pub(super) struct Guard {
     client: Rc<Client>,
     scanner: Scanner,
+    bodies: Bodies,
     /// Bytes that were read and not handed on: whole heads that found no room, then the beginning of the next. Empty and
     /// without memory when requests come whole, as they nearly always do.
     held: Vec<u8>,
@@ -46,7 +48,14 @@ enum Farewell {
 
 impl Guard {
     pub(super) fn new(client: Rc<Client>) -> Self {
-        Self { client, scanner: Scanner::default(), held: Vec::new(), whole: 0, farewell: Farewell::NotYet }
+        Self {
+            client,
+            scanner: Scanner::default(),
+            bodies: Bodies::default(),
+            held: Vec::new(),
+            whole: 0,
+            farewell: Farewell::NotYet,
+        }
     }
 
     /// Reads once and scans; what is whole goes to `out` as far as it fits. Gives the number of bytes read.
@@ -67,7 +76,11 @@ impl Guard {
             Poll::Pending => return Poll::Pending,
         };
         let bytes = &scratch[..read];
-        let scanned = self.scanner.feed(bytes);
+        let scanned = if worker.context.takes_bodies() {
+            self.bodies.feed(&mut self.scanner, &self.held, bytes)
+        } else {
+            self.scanner.feed(bytes)
+        };
         let (whole, rest) = bytes.split_at(scanned.whole);
         if let Some(refusal) = scanned.refusal {
             state.refuse(refusal);

@@ -30,6 +30,7 @@ use super::stop::Phase;
 use super::worker::Worker;
 use crate::http::{self, Body};
 
+mod bodies;
 mod guard;
 mod outbox;
 mod refusal;

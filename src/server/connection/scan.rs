@@ -1,7 +1,7 @@
 //! Finds the ends of request heads in a byte stream and what the contract refuses in them.
 //!
 //! Every route is a GET without a body, so a connection's bytes are one head after another; a request with a body is the last
-//! one that is read.
+//! one that is read. The laboratory's echo alone takes bodies, which [`super::bodies`] keeps from being scanned.
 //!
 //! **Invariant:** a refused head's bytes are never counted as whole, and scanning ends with it.
 
@@ -39,6 +39,15 @@ pub(super) struct Scanned {
 impl Scanner {
     /// Goes through the next run of the stream.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Scanned {
+        self.scan::<false>(bytes)
+    }
+
+    /// Goes on to the end of the next head, and not beyond it.
+    pub(super) fn feed_one(&mut self, bytes: &[u8]) -> Scanned {
+        self.scan::<true>(bytes)
+    }
+
+    fn scan<const ONE: bool>(&mut self, bytes: &[u8]) -> Scanned {
         let mut scanned = Scanned { whole: 0, heads: 0, refusal: None };
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
@@ -52,6 +61,9 @@ impl Scanner {
             if self.head == 0 {
                 scanned.whole = start;
                 scanned.heads += 1;
+                if ONE {
+                    return scanned;
+                }
             }
         }
         let rest = &bytes[start..];

@@ -207,7 +207,8 @@ impl ConnectionState {
             return due(since + limits.header_timeout, Overdue::Head);
         }
         let close_at = self.idle_since() + limits.idle_timeout;
-        let park_at = self.idle_since() + limits.park_after;
+        // One whose end was announced is not to be parked: its end is on its way.
+        let park_at = if self.closing.get() { close_at } else { self.idle_since() + limits.park_after };
         if now < park_at.min(close_at) {
             Overdue::Not(park_at.min(close_at))
         } else if now < close_at {
@@ -299,6 +300,17 @@ mod tests {
         assert!(!state.is_last_in_line(), "the beginning of another");
         state.refuse(Refusal::BareLineFeed);
         assert!(!state.is_last_in_line(), "a refusal");
+    }
+
+    #[test]
+    fn a_connection_whose_end_was_announced_is_never_parked() {
+        let (start, limits) = (Instant::now(), limits());
+        let state = ConnectionState::new(start);
+        state.note_read(start, 1, false);
+        state.answer(true);
+        let soon = start + limits.park_after;
+        assert_eq!(state.overdue(soon, &limits), Overdue::Not(start + limits.idle_timeout));
+        assert_eq!(state.overdue(start + limits.idle_timeout, &limits), Overdue::Close);
     }
 
     #[test]
