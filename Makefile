@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench instructions syscalls upheaval
+.PHONY: run test check advisories bench compare-topologies instructions syscalls upheaval
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -39,6 +39,22 @@ bench:
 	scripts/prepare
 	python3 -m benches throughput --routes $(ROUTES) --connections $(CONNECTIONS) --targets $(TARGETS) --pairs $(PAIRS) \
 	    --seconds $(SECONDS_EACH) --warmup $(WARMUP) --yardstick $(YARDSTICK) $(if $(NAME),--name $(NAME)) $(if $(OUT),--out $(OUT))
+
+# Compares the ways to arrange processes, threads and accepts, in about twelve minutes on two cores: every workload over each number
+# of active connections, then some over the fewest beside HELD idle ones. Results as for bench.
+TOPOLOGIES = 1x1 1xN 1xN-shared 1xN-handoff Nx1 Nx1-shared prefork
+WORKLOADS = db wait json burn
+ACTIVE = 64 4096
+HELD_WORKLOADS = db json
+HELD = 16000
+ROUNDS = 2
+SECONDS_A_RUN = 3
+WARMUP_A_RUN = 1
+compare-topologies:
+	scripts/prepare
+	python3 -m benches topologies --topologies $(TOPOLOGIES) --workloads $(WORKLOADS) --connections $(ACTIVE) \
+	    --held-workloads $(HELD_WORKLOADS) --held $(HELD) --rounds $(ROUNDS) --seconds $(SECONDS_A_RUN) \
+	    --warmup $(WARMUP_A_RUN) $(if $(BINARY),--binary $(BINARY)) $(if $(NAME),--name $(NAME)) $(if $(OUT),--out $(OUT))
 
 # Instructions and allocations a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes it anew.
 instructions:

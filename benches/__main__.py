@@ -11,6 +11,7 @@ import sys
 
 from . import instructions, syscalls, throughput, upheaval
 from .problem import Problem
+from .topologies import measure as topologies
 
 
 def main() -> int:
@@ -47,6 +48,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     bench.add_argument("--name", help="results go to docs/results/NAME; default: local/ and the time")
     bench.add_argument("--out", help="results go to this folder")
     bench.set_defaults(run=throughput.run)
+    add_topologies(instruments.add_parser("topologies", help="compare topologies (make compare-topologies)"))
     counts = instruments.add_parser("instructions", help="count what a request costs (make instructions)")
     counts.add_argument("--accept", action="store_true", help="write the baseline instead of comparing with it")
     counts.add_argument("--binary", help="count this one instead of building")
@@ -68,6 +70,21 @@ def parse(words: list[str]) -> argparse.Namespace:
     trouble.add_argument("--out", help="results go to this folder")
     trouble.set_defaults(run=upheaval.run)
     return parser.parse_args(words)
+
+
+def add_topologies(compare: argparse.ArgumentParser) -> None:
+    compare.add_argument("--topologies", nargs="+", required=True)
+    compare.add_argument("--workloads", nargs="+", required=True)
+    compare.add_argument("--connections", nargs="+", type=positive, required=True, help="all of them active")
+    compare.add_argument("--held-workloads", nargs="*", required=True, help="over the fewest, beside idle ones")
+    compare.add_argument("--held", type=not_negative, required=True, help="idle connections")
+    compare.add_argument("--rounds", type=positive, required=True)
+    compare.add_argument("--seconds", type=positive, required=True, help="of each run")
+    compare.add_argument("--warmup", type=not_negative, required=True, help="seconds before each run")
+    compare.add_argument("--binary", help="measure this one instead of building")
+    compare.add_argument("--name", help="results go to docs/results/NAME; default: local/ and the time")
+    compare.add_argument("--out", help="results go to this folder")
+    compare.set_defaults(run=topologies.run)
 
 
 def positive(text: str) -> int:
