@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies instructions syscalls upheaval
+.PHONY: run test check advisories bench compare-topologies million instructions syscalls upheaval
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -55,6 +55,11 @@ compare-topologies:
 	python3 -m benches topologies --topologies $(TOPOLOGIES) --workloads $(WORKLOADS) --connections $(ACTIVE) \
 	    --held-workloads $(HELD_WORKLOADS) --held $(HELD) --rounds $(ROUNDS) --seconds $(SECONDS_A_RUN) \
 	    --warmup $(WARMUP_A_RUN) $(if $(BINARY),--binary $(BINARY)) $(if $(NAME),--name $(NAME)) $(if $(OUT),--out $(OUT))
+
+# Holds a million connections on this machine and asks each of them; as root. Its settings are in the head of the script.
+CONNECTIONS_HELD = 1000000
+million:
+	scripts/million $(CONNECTIONS_HELD)
 
 # Instructions and allocations a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes it anew.
 instructions:
