@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million instructions syscalls upheaval
+.PHONY: run test check advisories bench compare-topologies million burdened instructions syscalls upheaval
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -60,6 +60,13 @@ compare-topologies:
 CONNECTIONS_HELD = 1000000
 million:
 	scripts/million $(CONNECTIONS_HELD)
+
+# Two identical servers, one of which holds CONNECTIONS_HELD, loaded in turn by 256 others; as root.
+BURDENED_ROUTES = json db
+burdened:
+	scripts/prepare
+	python3 -m benches burdened --held $(CONNECTIONS_HELD) --connections 256 --routes $(BURDENED_ROUTES) --pairs $(PAIRS) \
+	    --seconds $(SECONDS_EACH) --warmup $(WARMUP) $(if $(OUT),--out $(OUT))
 
 # Instructions and allocations a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes it anew.
 instructions:

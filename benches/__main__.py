@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-from . import instructions, syscalls, throughput, upheaval
+from . import burdened, instructions, syscalls, throughput, upheaval
 from .problem import Problem
 from .topologies import measure as topologies
 
@@ -61,6 +61,17 @@ def parse(words: list[str]) -> argparse.Namespace:
     calls.add_argument("--binary", help="count this one instead of building")
     calls.add_argument("--routes", nargs="+", choices=instructions.COUNTED)
     calls.set_defaults(run=syscalls.run)
+    burden = instruments.add_parser("burdened", help="compare a server that holds a million with one that does not")
+    burden.add_argument("--held", type=positive, required=True, help="connections that one of the servers holds")
+    burden.add_argument("--connections", type=positive, required=True, help="active ones, on either")
+    burden.add_argument("--routes", nargs="+", required=True)
+    burden.add_argument("--pairs", type=positive, required=True)
+    burden.add_argument("--seconds", type=positive, required=True, help="of each run")
+    burden.add_argument("--warmup", type=not_negative, required=True, help="seconds before each run")
+    burden.add_argument("--processes", type=positive, help="default: what the doctor says, and a tenth more")
+    burden.add_argument("--binary", help="use this one instead of building")
+    burden.add_argument("--out", help="results go to this folder")
+    burden.set_defaults(run=burdened.run)
     trouble = instruments.add_parser("upheaval", help="kill, reload and stop a service under load (make upheaval)")
     trouble.add_argument("--kills", type=positive, required=True)
     trouble.add_argument("--reloads", type=positive, required=True)
