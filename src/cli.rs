@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
-use crate::config::{self, DoctorArgs, HealthArgs, InitDbArgs, ServeArgs};
+use crate::config::{self, DoctorArgs, HealthArgs, InitDbArgs, LoadArgs, ServeArgs};
 use crate::exit::Exit;
 
 /// A web service in front of PostgreSQL that knows its own load line.
@@ -17,7 +17,7 @@ use crate::exit::Exit;
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 69 database not reached, 71 address in use or a system \
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a --fail-if held, 69 database not reached, 71 address in use or a system \
                         limit, 78 settings."
 )]
 struct Cli {
@@ -36,6 +36,8 @@ enum Command {
     Health(HealthArgs),
     /// Say which limits of this machine stop how many connections, and mend those that can be mended.
     Doctor(Box<DoctorArgs>),
+    /// Ask a server as fast as it answers or at a constant rate, or hold many connections, and measure.
+    Load(Box<LoadArgs>),
 }
 
 /// The whole command line as clap sees it, for help texts and the table in the README.
@@ -59,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::InitDb(args) => commands::init_db::run(&args),
         Command::Health(args) => commands::health::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Load(args) => commands::load::run(&args),
     }
 }
 

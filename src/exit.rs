@@ -14,6 +14,8 @@ pub enum Exit {
     Failed = 1,
     /// The command line could not be understood.
     Usage = 2,
+    /// A condition of `load --fail-if` held.
+    Condition = 3,
     /// The database was not reached (`EX_UNAVAILABLE`).
     DatabaseUnreached = 69,
     /// An address is in use, or the system set a limit (`EX_OSERR`).

@@ -8,7 +8,8 @@
 //! 4. [`http`] turns one request into one response: framing rules, router, a handler for each route.
 //! 5. [`database`] answers the handlers' questions from PostgreSQL: the plan, the pool, the lanes, and a private
 //!    PostgreSQL where none is named.
-//! 6. [`kernel`] reads what the kernel says of limits, memory and sockets.
+//! 6. [`load`] measures a server from outside, and names nothing of the above but its settings.
+//! 7. [`kernel`] reads what the kernel says of limits, memory and sockets.
 //!
 //! **Invariant:** imports go one way, `main → cli → commands → server → http → database`; [`config`],
 //! [`kernel`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
@@ -20,6 +21,7 @@ pub mod database;
 pub mod exit;
 pub mod http;
 pub mod kernel;
+pub mod load;
 pub mod logging;
 pub mod server;
 

@@ -9,6 +9,7 @@ mod embedded;
 mod harness;
 mod lab;
 mod lifecycle;
+mod load;
 mod readme;
 mod schema;
 mod settings;

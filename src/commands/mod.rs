@@ -9,6 +9,7 @@ use crate::exit::Exit;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod init_db;
+pub(crate) mod load;
 pub(crate) mod serve;
 
 /// Says what went wrong and passes the exit code on.

@@ -16,6 +16,7 @@ pub mod lab;
 mod layers;
 pub mod limits;
 pub mod listen;
+pub mod load;
 mod pgenv;
 pub mod report;
 pub mod workers;
@@ -26,6 +27,7 @@ pub use lab::LabArgs;
 pub use layers::{Parsed, Refusal, SettingsError, parse};
 pub use limits::LimitsArgs;
 pub use listen::ListenArgs;
+pub use load::LoadArgs;
 pub use workers::WorkersArgs;
 
 /// Settings of `plimsoll serve`.

@@ -1,0 +1,20 @@
+//! The load generator: asks a server, and says what it answered.
+//!
+//! 1. [`traffic`] is what is asked; [`schedule`] when, and until when; [`ports`] from where.
+//! 2. [`engine`] is the loop, one for each thread: it waits by [`poll`] and reads answers by [`response`].
+//! 3. [`stats`] is what is counted; [`run`] adds up the threads; [`report`] says it.
+//!
+//! **Invariant:** nothing here is shared with the server: an instrument that shares code with what it measures shares its faults.
+
+mod engine;
+#[cfg_attr(not(target_os = "linux"), path = "poll_elsewhere.rs")]
+mod poll;
+pub mod ports;
+pub mod report;
+mod response;
+mod run;
+mod schedule;
+pub mod stats;
+pub mod traffic;
+
+pub use run::{Job, LoadError, Outcome, Row, run};

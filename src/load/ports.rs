@@ -1,0 +1,191 @@
+//! The near end of each connection: which source address and port it has.
+//!
+//! A TCP connection is told from others by both addresses and both ports, so that one source address reaches one destination as many
+//! times as it has ports. Where sources are named, each connection is bound to a port of our own choice: `connect` looks for
+//! a free port by trying one after the other, which takes ever longer as the range fills up, and `bind` with port 0 would not use a port
+//! twice for two destinations.
+//!
+//! **Invariant:** two parts of a run never try the same near end.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::schedule::Part;
+
+/// Ports of outgoing connections, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+/// The range where the system does not say: Linux's default.
+const USUAL: PortRange = PortRange { first: 32_768, last: 60_999 };
+
+impl PortRange {
+    /// What `net.ipv4.ip_local_port_range` says.
+    pub fn of_this_machine() -> Self {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+        text.ok().and_then(|text| Self::parse(&text)).unwrap_or(USUAL)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split_whitespace().map(str::parse);
+        let (first, last) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        (first <= last && first > 0).then_some(Self { first, last })
+    }
+
+    fn count(self) -> u64 {
+        u64::from(self.last - self.first) + 1
+    }
+}
+
+/// The source addresses, destinations and ports of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// Source addresses; none where the system chooses.
+    pub sources: Vec<IpAddr>,
+    /// How many addresses are asked.
+    pub destinations: usize,
+    /// Ports of each source address.
+    pub ports: PortRange,
+}
+
+/// More connections than near ends.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "{wanted} connections need more ports than there are: {sources} source {} × {destinations} destination {} × {ports} \
+     ports (net.ipv4.ip_local_port_range) make {room}. Add source addresses, as with --source 127.0.0.0/{prefix} on a loopback, \
+     or destinations: serve with another --listen and name its URL here too",
+     if *sources == 1 { "address" } else { "addresses" }, if *destinations == 1 { "address" } else { "addresses" }
+)]
+pub struct TooFewPorts {
+    wanted: u64,
+    sources: usize,
+    destinations: usize,
+    ports: u64,
+    room: u64,
+    prefix: u32,
+}
+
+/// Of a hundred ports this many are counted on: others' connections and listeners have some.
+const USABLE_PERCENT: u64 = 98;
+
+impl Ends {
+    /// How many connections may be open at once.
+    fn room(&self) -> u64 {
+        let sources = self.sources.len().max(1) as u64;
+        sources.saturating_mul(self.destinations as u64).saturating_mul(self.ports.count())
+    }
+
+    /// Refuses more connections than there are ports for, before any is opened.
+    pub fn check(&self, wanted: u64) -> Result<(), TooFewPorts> {
+        let room = self.room() / 100 * USABLE_PERCENT;
+        if wanted <= room {
+            return Ok(());
+        }
+        let per_source = (self.ports.count() * self.destinations as u64 / 100 * USABLE_PERCENT).max(1);
+        // A range of 2^n addresses has two that cannot be used.
+        let needed = wanted.div_ceil(per_source) + 2;
+        Err(TooFewPorts {
+            wanted,
+            sources: self.sources.len().max(1),
+            destinations: self.destinations,
+            ports: self.ports.count(),
+            room,
+            prefix: 32_u32.saturating_sub(needed.next_power_of_two().ilog2()),
+        })
+    }
+
+    /// The near end number `k`, and which destination it is for: destinations take turns first, then source addresses, then ports, so that a
+    /// few connections are spread over all addresses.
+    fn nth(&self, k: u64) -> (Option<SocketAddr>, usize) {
+        let destinations = self.destinations as u64;
+        let destination = usize::try_from(k % destinations).unwrap_or_default();
+        if self.sources.is_empty() {
+            return (None, destination);
+        }
+        let (sources, rest) = (self.sources.len() as u64, k / destinations);
+        let source = usize::try_from(rest % sources).unwrap_or_default();
+        let port = rest / sources % self.ports.count();
+        let port = self.ports.first.saturating_add(u16::try_from(port).unwrap_or_default());
+        (Some(SocketAddr::new(self.sources[source], port)), destination)
+    }
+}
+
+/// The near ends of one part of a run, one after the other and round again.
+#[derive(Debug)]
+pub(super) struct EndsOfPart {
+    ends: Ends,
+    part: Part,
+    taken: u64,
+}
+
+impl EndsOfPart {
+    pub(super) fn new(ends: Ends, part: Part) -> Self {
+        Self { ends, part, taken: 0 }
+    }
+
+    /// Which part this is.
+    pub(super) fn index(&self) -> u64 {
+        self.part.index
+    }
+
+    /// The next near end, and the number of its destination.
+    pub(super) fn next(&mut self) -> (Option<SocketAddr>, usize) {
+        let k = self.taken.wrapping_mul(self.part.of.get()).wrapping_add(self.part.index);
+        // A part's last round ends before the last near end rather than in another part's first.
+        let rounds = (self.ends.room() / self.part.of).max(1);
+        self.taken = if self.ends.sources.is_empty() { self.taken + 1 } else { (self.taken + 1) % rounds };
+        self.ends.nth(k)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    fn ends(sources: usize, destinations: usize) -> Ends {
+        let sources = (1..=sources).map(|n| format!("127.0.0.{n}").parse().unwrap()).collect();
+        Ends { sources, destinations, ports: PortRange { first: 1000, last: 1099 } }
+    }
+
+    #[test]
+    fn the_range_is_read_as_the_kernel_writes_it() {
+        assert_eq!(PortRange::parse("32768\t60999\n"), Some(USUAL));
+        assert_eq!(USUAL.count(), 28_232);
+        assert_eq!(PortRange::parse("60999 32768"), None);
+        assert_eq!(PortRange::parse(""), None);
+    }
+
+    #[test]
+    fn parts_share_the_near_ends_and_each_is_tried_once_before_any_again() {
+        let ends = ends(3, 2);
+        let mut seen = HashSet::new();
+        for index in 0..7 {
+            let mut part = EndsOfPart::new(ends.clone(), Part { index, of: NonZeroU64::new(7).unwrap() });
+            for _ in 0..600 / 7 {
+                assert!(seen.insert(part.next()), "tried twice");
+            }
+        }
+        assert_eq!(seen.len(), 595);
+    }
+
+    #[test]
+    fn one_source_reaches_each_destination_with_all_its_ports() {
+        assert!(ends(1, 2).check(196).is_ok());
+        assert!(ends(0, 1).check(98).is_ok());
+        assert!(ends(0, 1).check(99).is_err());
+    }
+
+    #[test]
+    fn a_million_from_one_address_is_refused_with_the_range_to_add() {
+        let ends = Ends { sources: Vec::new(), destinations: 1, ports: USUAL };
+        let message = ends.check(1_000_000).unwrap_err().to_string();
+        assert!(message.contains("--source 127.0.0.0/26") && message.contains("28232"), "{message}");
+        let enough = (1..=62).map(|n| format!("127.0.0.{n}").parse().unwrap()).collect();
+        assert_eq!(Ends { sources: enough, ..ends }.check(1_200_000), Ok(()));
+    }
+}
