@@ -38,6 +38,9 @@ enum Command {
     Doctor(Box<DoctorArgs>),
     /// Ask a server as fast as it answers or at a constant rate, or hold many connections, and measure.
     Load(Box<LoadArgs>),
+    /// A process that `load --hold` starts.
+    #[command(hide = true)]
+    LoadPart,
 }
 
 /// The whole command line as clap sees it, for help texts and the table in the README.
@@ -62,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Health(args) => commands::health::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Load(args) => commands::load::run(&args),
+        Command::LoadPart => commands::load::run_part(),
     }
 }
 

@@ -3,10 +3,12 @@
 //! 1. [`traffic`] is what is asked; [`schedule`] when, and until when; [`ports`] from where.
 //! 2. [`engine`] is the loop, one for each thread: it waits by [`poll`] and reads answers by [`response`].
 //! 3. [`stats`] is what is counted; [`run`] adds up the threads; [`report`] says it.
+//! 4. [`hold`] is the same for more connections than one process can have: opened, held, and asked one by one.
 //!
 //! **Invariant:** nothing here is shared with the server: an instrument that shares code with what it measures shares its faults.
 
 mod engine;
+pub mod hold;
 #[cfg_attr(not(target_os = "linux"), path = "poll_elsewhere.rs")]
 mod poll;
 pub mod ports;

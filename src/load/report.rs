@@ -55,8 +55,8 @@ pub const COLUMNS: &str = "       p50       p90       p99     p99.9       max   
 /// Both latencies; in a closed loop there is one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Latencies {
-    corrected: Option<Spread>,
-    raw: Option<Spread>,
+    pub(super) corrected: Option<Spread>,
+    pub(super) raw: Option<Spread>,
 }
 
 /// The report on one run.
@@ -93,25 +93,30 @@ impl Report {
     pub fn new(job: &Job, outcome: Outcome, interrupted: bool) -> Self {
         let Outcome { stats, elapsed, cpu } = outcome;
         let requests = stats.answered();
+        // Answers that came after the end are in the latencies, so that slow ones are not left out, but in no rate.
+        let (window, in_window) = match job.requests {
+            Some(_) => (elapsed, requests),
+            None => (elapsed.min(job.duration), stats.in_window),
+        };
         let corrected = job.rate.and_then(|_| Spread::of(&stats.corrected));
         Self {
             mode: if job.rate.is_some() { "open" } else { "closed" },
             threads: job.threads,
             connections: job.connections,
             pipeline: job.pipeline,
-            elapsed_s: elapsed.as_secs_f64(),
+            elapsed_s: window.as_secs_f64(),
             interrupted,
             requests_asked: job.requests.map(std::num::NonZero::get),
             requests,
             rate_asked: job.rate.map(std::num::NonZero::get),
-            rate_achieved: per_second(requests, elapsed),
+            rate_achieved: per_second(in_window, window),
             errors: stats.failed(),
-            errors_by_kind: stats.failures.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
+            errors_by_kind: stats.failures_by_name(),
             unsent: stats.unsent,
-            non_2xx: stats.statuses.iter().filter(|(s, _)| !(200..300).contains(*s)).map(|(_, n)| n).sum(),
+            non_2xx: stats.non_success(),
             statuses: stats.statuses.clone(),
             latency_us: Latencies { corrected, raw: Spread::of(&stats.raw) },
-            active_fraction: active_fraction(&stats, elapsed, job.connections),
+            active_fraction: active_fraction(&stats.raw, per_second(in_window, window), job.connections),
             connections_opened: stats.opened,
             connections_closed_idle: stats.closed_idle,
             bytes_received: stats.received,
@@ -209,9 +214,8 @@ impl fmt::Display for Report {
 }
 
 /// Throughput × mean latency ÷ connections: how many of the connections wait for an answer at any moment, by Little's law.
-pub(super) fn active_fraction(stats: &Stats, elapsed: Duration, connections: u32) -> Option<f64> {
-    let mean = stats.raw.mean_us()? / 1e6;
-    Some(per_second(stats.answered(), elapsed) * mean / f64::from(connections.max(1)))
+pub(super) fn active_fraction(raw: &Latency, rate: f64, connections: u32) -> Option<f64> {
+    Some(rate * raw.mean_us()? / 1e6 / f64::from(connections.max(1)))
 }
 
 pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {
@@ -225,7 +229,7 @@ pub(super) fn float(count: u64) -> f64 {
     count as f64
 }
 
-fn list<'a, K: fmt::Display + 'a>(counts: impl Iterator<Item = (&'a K, &'a u64)>) -> String {
+pub(super) fn list<'a, K: fmt::Display + 'a>(counts: impl Iterator<Item = (&'a K, &'a u64)>) -> String {
     let all: Vec<String> = counts.map(|(name, count)| format!("{name}: {count}")).collect();
     if all.is_empty() { "none".into() } else { all.join(", ") }
 }

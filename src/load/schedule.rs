@@ -103,6 +103,11 @@ impl StopRule {
         self.until.is_none_or(|end| now < end) && self.left != Some(0)
     }
 
+    /// Whether a moment lies between the beginning and the end of what is counted.
+    pub(super) fn window_holds(&self, now: u64) -> bool {
+        now >= self.counted_from && self.until.is_none_or(|end| now < end)
+    }
+
     /// Takes one request that was meant for this moment from what is left.
     pub(super) fn count(&mut self, intended: u64) {
         if let Some(left) = self.left.as_mut().filter(|_| intended >= self.counted_from) {

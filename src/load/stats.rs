@@ -152,6 +152,8 @@ pub struct Stats {
     pub closed_idle: u64,
     /// Answers to requests of the warm-up, which are counted nowhere else.
     pub warmed: u64,
+    /// Answers that came between the beginning and the end of what is counted, whenever they were asked for: the rate.
+    pub in_window: u64,
     /// Bytes received.
     pub received: u64,
     /// Bytes sent.
@@ -173,6 +175,16 @@ impl Stats {
         self.failures.values().sum()
     }
 
+    /// Answers with another status than 2xx.
+    pub fn non_success(&self) -> u64 {
+        self.statuses.iter().filter(|(status, _)| !(200..300).contains(*status)).map(|(_, count)| count).sum()
+    }
+
+    /// Failures by the names of their kinds.
+    pub fn failures_by_name(&self) -> BTreeMap<&'static str, u64> {
+        self.failures.iter().map(|(kind, count)| (kind.name(), *count)).collect()
+    }
+
     /// Adds another's counts.
     pub fn add(&mut self, other: &Self) {
         for (status, count) in &other.statuses {
@@ -185,6 +197,7 @@ impl Stats {
         self.opened += other.opened;
         self.closed_idle += other.closed_idle;
         self.warmed += other.warmed;
+        self.in_window += other.in_window;
         self.received += other.received;
         self.sent += other.sent;
         self.raw.add(&other.raw);

@@ -19,7 +19,7 @@ mod requests;
 mod response;
 mod server;
 
-pub(crate) use child::Finished;
+pub(crate) use child::{Finished, Program};
 pub(crate) use client::Client;
 pub(crate) use cluster::Cluster;
 pub(crate) use data_directory::DataDirectory;

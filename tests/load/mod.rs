@@ -4,6 +4,7 @@
 
 mod counts;
 mod faults;
+mod hold;
 mod open_loop;
 mod output;
 mod stand_in;

@@ -33,11 +33,10 @@ impl Rows {
 
     pub(super) fn write(&mut self, row: &Row) {
         let stats = &row.stats;
-        let failed: u64 =
-            stats.statuses.iter().filter(|(s, _)| !(200..300).contains(*s)).map(|(_, n)| n).sum();
+        let non_2xx = stats.non_success();
         let result = writeln!(
             self.file,
-            "{},{},{},{failed},{},{},{},{}",
+            "{},{},{},{non_2xx},{},{},{},{}",
             row.second,
             stats.answered(),
             stats.failed(),

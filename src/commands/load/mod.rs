@@ -14,11 +14,17 @@ use crate::load::traffic::Destination;
 use crate::load::{self, Job, LoadError};
 
 mod csv;
+mod hold;
 mod interrupt;
 mod progress;
 
+pub(crate) use hold::run_part;
+
 /// Asks, and reports.
 pub(crate) fn run(args: &LoadArgs) -> Exit {
+    if let Some(connections) = args.hold.hold {
+        return hold::run(args, connections);
+    }
     let job = match job(args) {
         Ok(job) => job,
         Err(exit) => return exit,
@@ -67,7 +73,7 @@ fn job(args: &LoadArgs) -> Result<Job, Exit> {
         threads: args.threads,
         connections: args.connections.get(),
         pipeline: args.pipeline,
-        timeout: args.timeout,
+        timeout: args.timeout(),
         destinations: destinations.map_err(|error| fail(Exit::Settings, error))?,
         sources: Addresses::of(&args.sources).as_slice().to_vec(),
         warm_up: args.warm_up,

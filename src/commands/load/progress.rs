@@ -5,17 +5,22 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::load::hold::{Now, Step};
 use crate::load::report::Time;
 use crate::load::{Job, Row};
 
 /// Between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
+/// Between two looks at what comes in pieces.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
 /// Prints progress.
 pub(super) struct Progress {
     terminal: bool,
     started: Instant,
     last_line: Instant,
+    last_shown: Instant,
     /// How long it should take, where that is known.
     whole: Option<Duration>,
     /// How many requests are asked for, where that is known.
@@ -33,7 +38,44 @@ impl Progress {
     fn new(whole: Option<Duration>, requests: Option<u64>) -> Self {
         let now = Instant::now();
         let terminal = io::stderr().is_terminal();
-        Self { terminal, started: now, last_line: now, whole, requests, answered: 0, failed: 0 }
+        Self {
+            terminal,
+            started: now,
+            last_line: now,
+            last_shown: now,
+            whole,
+            requests,
+            answered: 0,
+            failed: 0,
+        }
+    }
+
+    /// For connections that are held so long once they are open.
+    pub(super) fn of_hold(hold_for: Duration) -> Self {
+        Self::new(Some(hold_for), None)
+    }
+
+    /// Shows how far holding has come.
+    pub(super) fn show_step(&mut self, now: &Now) {
+        let &Now { step, elapsed, done, of, failed } = now;
+        let seconds = elapsed.as_secs();
+        let text = match (step, of) {
+            (Step::Holding, _) | (_, None) => {
+                let left = self.whole.unwrap_or_default().saturating_sub(elapsed).as_secs_f64().ceil();
+                format!("holding: {seconds} s, {left} s left, {done} requests answered, {failed} failed")
+            }
+            (step, Some(all)) => {
+                let what = if step == Step::Opening { "opening" } else { "asking each" };
+                let eta = time_left(elapsed, done + failed, all);
+                let eta =
+                    eta.map_or_else(String::new, |left| format!(", {} s left", left.as_secs_f64().ceil()));
+                format!("{what}: {seconds} s{eta}, {done} of {all}, {failed} failed")
+            }
+        };
+        if self.last_shown.elapsed() >= BETWEEN_LOOKS {
+            self.last_shown = Instant::now();
+            self.line(&text);
+        }
     }
 
     /// Shows one more second of a run.
@@ -60,11 +102,7 @@ impl Progress {
         if let Some(whole) = self.whole {
             return Some(whole.saturating_sub(elapsed));
         }
-        let (all, done) = (self.requests?, self.answered + self.failed);
-        (done > 0).then(|| {
-            let left = u32::try_from(all.saturating_sub(done) * 1000 / done).unwrap_or(u32::MAX);
-            elapsed * left / 1000
-        })
+        time_left(elapsed, self.answered + self.failed, self.requests?)
     }
 
     /// Shows a line, if it is time for one.
@@ -85,5 +123,24 @@ impl Progress {
         if self.terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+/// How long the rest takes at the pace so far; none before anything is done.
+fn time_left(elapsed: Duration, done: u64, all: u64) -> Option<Duration> {
+    let left = u128::from(all.saturating_sub(done));
+    let nanoseconds = elapsed.as_nanos().checked_mul(left)?.checked_div(u128::from(done))?;
+    Some(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_goes_on_at_the_pace_so_far() {
+        assert_eq!(time_left(Duration::from_secs(10), 1, 4), Some(Duration::from_secs(30)));
+        assert_eq!(time_left(Duration::from_secs(10), 4, 4), Some(Duration::ZERO));
+        assert_eq!(time_left(Duration::from_secs(10), 0, 4), None);
     }
 }

@@ -8,11 +8,13 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod hold;
 mod share;
 mod source;
 mod threshold;
 mod url;
 
+pub use hold::{HoldArgs, Switch};
 pub use share::{Share, read_count};
 pub use source::{Addresses, Source, SourceError};
 pub use threshold::{Measured, Metric, Threshold};
@@ -24,6 +26,11 @@ use super::duration::{parse, parse_or_zero};
 const MOST_THREADS: i64 = 1024;
 /// The most requests that one connection may have outstanding.
 const MOST_PIPELINED: i64 = 1024;
+
+/// How long a request may take where nobody says otherwise; wrk's own.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The same while holding: a million connections opened or asked at once wait their turn.
+const TIMEOUT_HOLDING: Duration = Duration::from_secs(30);
 
 /// Settings of `plimsoll load`.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,12 +66,16 @@ pub struct LoadArgs {
     /// Send this header with each request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = Header::parse)]
     pub headers: Vec<Header>,
-    /// Give a request up after this long, and its connection with it
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse)]
-    pub timeout: Duration,
+    /// Give a request up after this long, and its connection with it [default: 2s; with --hold 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse)]
+    pub timeout: Option<Duration>,
     /// Connect from this address, or from all of a range such as 127.0.0.0/26, in turn; may be repeated
     #[arg(long = "source", value_name = "ADDR|CIDR", value_parser = Source::parse)]
     pub sources: Vec<Source>,
+
+    /// Hold many connections instead of asking over few.
+    #[command(flatten)]
+    pub hold: HoldArgs,
 
     /// Print the whole distribution of latency
     #[arg(long, help_heading = "Output")]
@@ -88,6 +99,14 @@ fn read_rate(text: &str) -> Result<NonZeroU64, String> {
     rate.ok_or_else(|| format!("not a rate: a number of requests a second, from 1 to {HIGHEST_RATE}"))
 }
 
+impl LoadArgs {
+    /// How long a request may take.
+    pub fn timeout(&self) -> Duration {
+        let usual = if self.hold.hold.is_some() { TIMEOUT_HOLDING } else { TIMEOUT };
+        self.timeout.unwrap_or(usual)
+    }
+}
+
 const EXAMPLES: &str = "\
 Measure servers that are yours to load: nothing is refused by address.
 
@@ -98,6 +117,8 @@ Measure servers that are yours to load: nothing is refused by address.
       stalls is charged with all that waited (coordinated omission); raw latency counts from when it was sent
   plimsoll load --path /db=3 --path /json=1 -n 100000 http://127.0.0.1:8080
       three in four requests to /db, 100 000 in all
+  plimsoll load --hold 100000 --active 1% --source 127.0.0.0/28 http://127.0.0.1:8080/json
+      opens 100 000 connections, asks over 1 000 of them for a minute, then asks each of them once
 
 Metrics of --fail-if: p50 p90 p99 p99.9 max mean (corrected; raw.p99 and so on for raw), rate, errors, non_2xx,
 active_fraction; with >, >=, < or <=.

@@ -173,6 +173,7 @@ impl Engine {
             return false;
         };
         self.in_flight -= 1;
+        self.stats.in_window += u64::from(self.phase.stop.window_holds(now));
         if flight.intended >= self.phase.stop.counted_from {
             self.stats.answer(answer.status);
             self.stats.raw.record(now.saturating_sub(flight.sent));

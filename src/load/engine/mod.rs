@@ -32,6 +32,8 @@ const READ_BUFFER: usize = 64 * 1024;
 pub(super) enum Offer {
     /// Not at all.
     Never,
+    /// Once in this phase.
+    Once,
     /// Whenever it is free.
     Again,
 }
@@ -146,6 +148,11 @@ impl Engine {
         })
     }
 
+    /// Connections that are open now.
+    pub(super) fn open(&self) -> u64 {
+        self.open as u64
+    }
+
     /// Does what a phase says until its end, and tells what was counted, second by second.
     pub(super) fn run(&mut self, phase: Phase, tell: &mut dyn FnMut(Interval)) -> io::Result<()> {
         self.begin(phase);
@@ -202,6 +209,10 @@ impl Engine {
     fn finished(&self, now: u64) -> bool {
         if !self.phase.stop.allows(now) {
             return self.in_flight == 0;
+        }
+        // A server that closed them all leaves nobody to ask.
+        if !self.opens() && self.open == 0 && self.connecting == 0 {
+            return true;
         }
         let all_opened = self.phase.ramp.is_none() || self.fresh == self.connections.len();
         self.phase.offer != Offer::Again

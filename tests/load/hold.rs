@@ -1,0 +1,189 @@
+//! `plimsoll load --hold` at a small scale: several processes, several addresses, few descriptors, and a server that dies.
+//!
+//! **Invariant:** every connection asked for is accounted for: refused, lost, answered or unanswered.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::number;
+use super::stand_in::{OK, Reaction, StandIn};
+use crate::harness::{Finished, PATIENCE, Program, ServerSetup, TestServer, unused_port, wait_until};
+
+/// Runs `load --hold --json` with these words where a process may have so few descriptors.
+fn hold(descriptors: u32, words: &[&str]) -> Finished {
+    let limit = format!("--nofile={descriptors}");
+    let program = env!("CARGO_BIN_EXE_plimsoll");
+    ServerSetup::by("prlimit", &[&[&limit, program, "load", "--json", "--hold"], words].concat()).run()
+}
+
+fn report(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"))
+}
+
+#[test]
+fn five_hundred_from_four_addresses_under_few_descriptors_are_all_answered() {
+    let server = TestServer::without_database();
+    let url = format!("http://{}/json", server.address());
+    let source = ["--source", "127.0.0.9", "--source", "127.0.0.10", "--source", "127.0.0.12/31"];
+    let words = ["500", "--active", "10%", "--open-rate", "2000", "--hold-for", "500ms", &url];
+    let finished = hold(256, &[&words[..], &source].concat());
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let report = report(&finished);
+    for (pointer, count) in [
+        ("/opened", 500),
+        ("/refused", 0),
+        ("/lost", 0),
+        ("/first_requests", 500),
+        ("/answered", 500),
+        ("/unanswered", 0),
+        ("/traffic/connections", 50),
+        ("/traffic/errors", 0),
+        ("/first_latency_us/count", 500),
+        ("/sweep_latency_us/count", 500),
+        ("/processes", 3),
+        ("/server_processes", 1),
+    ] {
+        assert_eq!(number(&report, pointer), count, "{pointer} in {report}");
+    }
+    assert_eq!(number(&report, "/traffic/statuses/200"), number(&report, "/traffic/requests"));
+    assert!(number(&report, "/traffic/requests") >= 50, "each active one was asked: {report}");
+    assert!(
+        number(&report, "/memory/held/client") > 0 && number(&report, "/memory/held/slab") > 0,
+        "{report}"
+    );
+}
+
+#[test]
+fn all_of_them_can_be_active_at_a_rate_and_none_need_be_asked_at_first() {
+    let stand_in = StandIn::start(|_| Reaction::Bytes(OK));
+    let words = [
+        "20",
+        "--active",
+        "100%",
+        "--rate",
+        "100",
+        "--hold-for",
+        "300ms",
+        "--first-request",
+        "off",
+        &stand_in.url(),
+    ];
+    let finished = hold(256, &words);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let report = report(&finished);
+    assert_eq!((number(&report, "/opened"), number(&report, "/answered")), (20, 20));
+    assert_eq!(report["first_requests"], Value::Null);
+    assert_eq!(number(&report, "/traffic/requests") + number(&report, "/traffic/unsent"), 30, "{report}");
+    assert_eq!(stand_in.requests() as u64, number(&report, "/traffic/requests") + 20);
+}
+
+#[test]
+fn connections_of_a_server_that_is_killed_are_told_as_lost() {
+    let server = TestServer::without_database();
+    let url = format!("http://{}/json", server.address());
+    let before = sockets_of(server.pid());
+    // Ten minutes, which it does not take: where none is left there is nothing to hold.
+    let words = ["--hold", "50", "--active", "0", "--hold-for", "10m", &url];
+    let mut program = ServerSetup::of(&["load", "--json"]).args(&words).launch();
+    wait_until("fifty connections", PATIENCE, || (sockets_of(server.pid()) >= before + 50).then_some(()));
+    server.signal(Signal::KILL);
+    let finished = program.wait(PATIENCE);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let report = report(&finished);
+    // The server may have taken the last of them before the client heard of it.
+    let (opened, refused) = (number(&report, "/opened"), number(&report, "/refused"));
+    assert!(opened > 0 && opened + refused == 50, "{report}");
+    assert_eq!(number(&report, "/lost"), opened, "{report}");
+    assert!(finished.stderr.contains(&format!("{opened} were lost")), "{finished:?}");
+}
+
+#[test]
+fn connections_that_are_not_answered_in_the_end_are_told() {
+    // Each of the ten is answered once, and never again.
+    let stand_in = StandIn::start(|n| if n < 10 { Reaction::Bytes(OK) } else { Reaction::Silence });
+    let words = ["10", "--active", "0", "--hold-for", "100ms", "--timeout", "300ms", &stand_in.url()];
+    let finished = hold(256, &words);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let report = report(&finished);
+    assert_eq!((number(&report, "/lost"), number(&report, "/unanswered")), (0, 10), "{report}");
+}
+
+#[test]
+fn what_cannot_be_held_is_refused_before_anything_is_opened() {
+    let stand_in = StandIn::start(|_| Reaction::Bytes(OK));
+    let url = stand_in.url();
+    for (words, code, named) in [
+        (&["1000000", &url][..], 71, "--source 127.0.0.0/26"),
+        (&["500", "--processes", "2", &url], 71, "--processes"),
+        (&["500", "-c", "3", &url], 2, "cannot be used with"),
+        (&["500", "--active", "101%", &url], 78, "share"),
+    ] {
+        let finished = hold(256, words);
+        assert_eq!(finished.code, Some(code), "{words:?}: {finished:?}");
+        assert!(finished.stderr.contains(named), "{words:?}: {finished:?}");
+    }
+    let nobody = format!("http://127.0.0.1:{}/", unused_port());
+    let finished = hold(256, &["5", &nobody]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("running"), "{finished:?}");
+    assert_eq!(stand_in.requests(), 0);
+}
+
+#[test]
+fn ctrl_c_reports_what_was_held_so_far_and_ends_every_process() {
+    let stand_in = StandIn::start(|_| Reaction::Bytes(OK));
+    let mut program = launch_holding(&stand_in);
+    let parts = wait_for_parts(program.pid());
+    // The first requests, and those of the holding behind them.
+    wait_until("the holding", PATIENCE, || (stand_in.requests() > 20).then_some(()));
+    program.signal(Signal::INT);
+    let finished = program.wait(PATIENCE);
+    assert_eq!(finished.code, Some(1), "it has not asked them all: {finished:?}");
+    let report = report(&finished);
+    assert_eq!((number(&report, "/opened"), &report["answered"]), (20, &Value::Null), "{report}");
+    wait_for_end(&parts);
+}
+
+#[test]
+fn processes_that_hold_end_when_their_leader_is_killed() {
+    let stand_in = StandIn::start(|_| Reaction::Bytes(OK));
+    let program = launch_holding(&stand_in);
+    let parts = wait_for_parts(program.pid());
+    wait_until("the holding", PATIENCE, || (stand_in.requests() > 20).then_some(()));
+    program.signal(Signal::KILL);
+    wait_for_end(&parts);
+}
+
+fn launch_holding(stand_in: &StandIn) -> Program {
+    let words = ["--hold", "20", "--processes", "2", "--active", "10%", "--hold-for", "10m", &stand_in.url()];
+    ServerSetup::of(&["load", "--json"]).args(&words).launch()
+}
+
+/// The two processes that a leader started.
+fn wait_for_parts(leader: u32) -> Vec<u32> {
+    wait_until("the processes that hold", PATIENCE, || {
+        let text = fs::read_to_string(format!("/proc/{leader}/task/{leader}/children")).unwrap_or_default();
+        let parts: Vec<u32> = text.split_whitespace().filter_map(|id| id.parse().ok()).collect();
+        (parts.len() == 2).then_some(parts)
+    })
+}
+
+fn wait_for_end(parts: &[u32]) {
+    wait_until("the processes to end", PATIENCE, || {
+        // One that nobody has waited for yet has ended all the same.
+        let ended = |id: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ") || !stat.contains("plimsoll")
+        };
+        parts.iter().all(ended).then_some(())
+    });
+}
+
+/// How many sockets a process has open.
+fn sockets_of(pid: u32) -> usize {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
