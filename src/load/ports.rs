@@ -10,6 +10,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::schedule::Part;
+use crate::kernel::read::System;
+use crate::kernel::sysctl::Sysctl;
 
 /// Ports of outgoing connections, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,13 +26,12 @@ const USUAL: PortRange = PortRange { first: 32_768, last: 60_999 };
 impl PortRange {
     /// What `net.ipv4.ip_local_port_range` says.
     pub fn of_this_machine() -> Self {
-        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
-        text.ok().and_then(|text| Self::parse(&text)).unwrap_or(USUAL)
+        System::below("/").sysctl(Sysctl::PortRange).and_then(|values| Self::new(&values)).unwrap_or(USUAL)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let mut numbers = text.split_whitespace().map(str::parse);
-        let (first, last) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    fn new(values: &[u64]) -> Option<Self> {
+        let &[first, last] = values else { return None };
+        let (first, last) = (u16::try_from(first).ok()?, u16::try_from(last).ok()?);
         (first <= last && first > 0).then_some(Self { first, last })
     }
 
@@ -153,11 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn the_range_is_read_as_the_kernel_writes_it() {
-        assert_eq!(PortRange::parse("32768\t60999\n"), Some(USUAL));
+    fn a_range_is_two_ports_in_order() {
+        assert_eq!(PortRange::new(&[32_768, 60_999]), Some(USUAL));
         assert_eq!(USUAL.count(), 28_232);
-        assert_eq!(PortRange::parse("60999 32768"), None);
-        assert_eq!(PortRange::parse(""), None);
+        for values in [&[60_999, 32_768][..], &[0, 60_999], &[32_768, 65_536], &[32_768], &[]] {
+            assert_eq!(PortRange::new(values), None, "{values:?}");
+        }
     }
 
     #[test]

@@ -79,6 +79,7 @@ pub struct Report {
     statuses: BTreeMap<u16, u64>,
     latency_us: Latencies,
     active_fraction: Option<f64>,
+    active_fraction_by_time: f64,
     connections_opened: u64,
     connections_closed_idle: u64,
     bytes_received: u64,
@@ -117,6 +118,7 @@ impl Report {
             statuses: stats.statuses.clone(),
             latency_us: Latencies { corrected, raw: Spread::of(&stats.raw) },
             active_fraction: active_fraction(&stats.raw, per_second(in_window, window), job.connections),
+            active_fraction_by_time: active_by_time(&stats, window, job.connections),
             connections_opened: stats.opened,
             connections_closed_idle: stats.closed_idle,
             bytes_received: stats.received,
@@ -194,10 +196,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "  bytes       {} received, {} sent", self.bytes_received, self.bytes_sent)?;
         if let Some(fraction) = self.active_fraction {
-            writeln!(
-                f,
-                "  active      {fraction:.3} of the connections (throughput × mean latency ÷ connections)"
-            )?;
+            write_active(f, fraction, self.active_fraction_by_time)?;
         }
         if let Some(cpu) = self.client_cpu_us_per_request {
             writeln!(f, "  own CPU     {cpu:.2} µs a request")?;
@@ -216,6 +215,19 @@ impl fmt::Display for Report {
 /// Throughput × mean latency ÷ connections: how many of the connections wait for an answer at any moment, by Little's law.
 pub(super) fn active_fraction(raw: &Latency, rate: f64, connections: u32) -> Option<f64> {
     Some(rate * raw.mean_us()? / 1e6 / f64::from(connections.max(1)))
+}
+
+/// The same, measured: how many requests were outstanding on average, for each connection. The two agree where a run is much longer than an
+/// answer takes.
+pub(super) fn active_by_time(stats: &Stats, window: Duration, connections: u32) -> f64 {
+    per_second(stats.waited_ns, window) / 1e9 / f64::from(connections.max(1))
+}
+
+pub(super) fn write_active(f: &mut fmt::Formatter<'_>, by_law: f64, by_time: f64) -> fmt::Result {
+    writeln!(
+        f,
+        "  active      {by_law:.3} of the connections (throughput × mean latency ÷ connections), {by_time:.3} by time"
+    )
 }
 
 pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {

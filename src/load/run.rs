@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::num::{NonZeroU64, TryFromIntError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -63,6 +63,18 @@ pub enum LoadError {
     /// Ports.
     #[error(transparent)]
     Ports(#[from] TooFewPorts),
+    /// A source address.
+    #[error(
+        "{source_address} cannot be connected from to {destination}: {why}. `ip addr` shows the addresses of this machine; name others with --source"
+    )]
+    Source {
+        /// Where from.
+        source_address: IpAddr,
+        /// Where to.
+        destination: SocketAddr,
+        /// What the system said.
+        why: io::Error,
+    },
     /// Descriptors.
     #[error(
         "{wanted} connections need more descriptors than the {limit} that this process may have (RLIMIT_NOFILE): raise the \
@@ -155,12 +167,27 @@ fn check(job: &Job) -> Result<Ends, LoadError> {
         ports: PortRange::of_this_machine(),
     };
     ends.check(connections)?;
+    check_sources(&job.sources, &job.destinations)?;
     let limit = raise_descriptor_limit();
     if connections.saturating_add(RESERVE) > limit {
         return Err(LoadError::Descriptors { wanted: connections, limit });
     }
     reach(&job.destinations, job.timeout)?;
     Ok(ends)
+}
+
+/// Binds to each source address once: one that is not ours would fail for every connection, and for each port anew.
+pub(super) fn check_sources(sources: &[IpAddr], destinations: &[Destination]) -> Result<(), LoadError> {
+    for Destination { address, .. } in destinations {
+        for source in sources {
+            let refuse = |why| LoadError::Source { source_address: *source, destination: *address, why };
+            if source.is_ipv4() != address.is_ipv4() {
+                return Err(refuse(io::Error::other("one is IPv4 and the other IPv6")));
+            }
+            TcpListener::bind((*source, 0)).map_err(refuse)?;
+        }
+    }
+    Ok(())
 }
 
 /// Connects to each destination once, as wrk does, so that a wrong address is told as such.

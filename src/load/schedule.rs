@@ -108,6 +108,11 @@ impl StopRule {
         now >= self.counted_from && self.until.is_none_or(|end| now < end)
     }
 
+    /// How much of the time between two moments is counted.
+    pub(super) fn part_within(&self, from: u64, to: u64) -> u64 {
+        self.until.map_or(to, |end| to.min(end)).saturating_sub(from.max(self.counted_from))
+    }
+
     /// Takes one request that was meant for this moment from what is left.
     pub(super) fn count(&mut self, intended: u64) {
         if let Some(left) = self.left.as_mut().filter(|_| intended >= self.counted_from) {
@@ -202,6 +207,18 @@ mod tests {
         stop.give_back(100);
         assert!(stop.allows(101));
         assert!(!StopRule { until: Some(50), ..stop }.allows(50));
+    }
+
+    #[test]
+    fn only_time_between_beginning_and_end_is_counted() {
+        let stop = StopRule { counted_from: 100, until: Some(200), left: None };
+        for (from, to, within) in
+            [(0, 50, 0), (0, 150, 50), (120, 150, 30), (150, 300, 50), (0, 300, 100), (210, 300, 0)]
+        {
+            assert_eq!(stop.part_within(from, to), within, "{from} to {to}");
+        }
+        assert_eq!(StopRule { until: None, ..stop }.part_within(150, 300), 150);
+        assert!(stop.window_holds(100) && !stop.window_holds(99) && !stop.window_holds(200));
     }
 
     #[test]

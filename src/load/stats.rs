@@ -154,6 +154,8 @@ pub struct Stats {
     pub warmed: u64,
     /// Answers that came between the beginning and the end of what is counted, whenever they were asked for: the rate.
     pub in_window: u64,
+    /// Nanoseconds of that time during which requests were outstanding, added up over all of them.
+    pub waited_ns: u64,
     /// Bytes received.
     pub received: u64,
     /// Bytes sent.
@@ -198,6 +200,7 @@ impl Stats {
         self.closed_idle += other.closed_idle;
         self.warmed += other.warmed;
         self.in_window += other.in_window;
+        self.waited_ns += other.waited_ns;
         self.received += other.received;
         self.sent += other.sent;
         self.raw.add(&other.raw);

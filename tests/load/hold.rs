@@ -100,6 +100,20 @@ fn connections_of_a_server_that_is_killed_are_told_as_lost() {
 }
 
 #[test]
+fn connections_that_the_server_closes_at_once_are_told_as_lost() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    // The first connection is the look whether anybody is there.
+    let server = std::thread::spawn(move || listener.incoming().take(11).for_each(drop));
+    let finished = hold(256, &["10", "--first-request", "off", "--hold-for", "10m", &url]);
+    server.join().unwrap();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let report = report(&finished);
+    assert_eq!(number(&report, "/opened") + number(&report, "/refused"), 10, "{report}");
+    assert_eq!(number(&report, "/lost"), number(&report, "/opened"), "{report}");
+}
+
+#[test]
 fn connections_that_are_not_answered_in_the_end_are_told() {
     // Each of the ten is answered once, and never again.
     let stand_in = StandIn::start(|n| if n < 10 { Reaction::Bytes(OK) } else { Reaction::Silence });

@@ -37,6 +37,8 @@ fn words_that_make_no_sense_are_refused_with_the_way_out() {
         (&["--rate", "0", "http://127.0.0.1:1/"], 78, "rate"),
         (&["https://127.0.0.1:1/"], 78, "http://"),
         (&["--source", "10.0.0.0/8", "http://127.0.0.1:1/"], 78, "/26"),
+        (&["--source", "192.0.2.1", "http://127.0.0.1:1/"], 78, "ip addr"),
+        (&["--source", "::1", "http://127.0.0.1:1/"], 78, "IPv6"),
         (&["-d", "5", "http://127.0.0.1:1/"], 78, "unit"),
         (&["--path", "/db", "http://127.0.0.1:1/json"], 78, "--path"),
         (&["-n", "5", "-d", "5s", "http://127.0.0.1:1/"], 2, "cannot be used with"),

@@ -13,7 +13,6 @@ use crate::config::LoadArgs;
 use crate::config::load::{Addresses, Switch};
 use crate::config::workers::usable_cores;
 use crate::exit::Exit;
-use crate::load::LoadError;
 use crate::load::hold::report::HoldReport;
 use crate::load::hold::{HoldError, HoldJob, hold, hold_part};
 use crate::load::traffic::Destination;
@@ -78,8 +77,8 @@ fn job(args: &LoadArgs, connections: NonZeroU32) -> Result<HoldJob, Exit> {
 
 fn refuse(error: &HoldError) -> Exit {
     let exit = match error {
-        HoldError::Load(LoadError::Unreached { .. }) => Exit::Failed,
-        HoldError::Plan(_) | HoldError::Ports(_) | HoldError::Parts(_) | HoldError::Load(_) => Exit::System,
+        HoldError::Load(error) => return super::refuse(error),
+        HoldError::Plan(_) | HoldError::Ports(_) | HoldError::Parts(_) => Exit::System,
     };
     fail(exit, error)
 }

@@ -86,6 +86,7 @@ fn job(args: &LoadArgs) -> Result<Job, Exit> {
 fn refuse(error: &LoadError) -> Exit {
     let exit = match error {
         LoadError::Unreached { .. } | LoadError::Died => Exit::Failed,
+        LoadError::Source { .. } => Exit::Settings,
         LoadError::Ports(_) | LoadError::Descriptors { .. } | LoadError::System(_) => Exit::System,
     };
     fail(exit, error)

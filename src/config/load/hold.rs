@@ -13,7 +13,7 @@ use super::share::{Share, read_count};
 #[command(next_help_heading = "Holding")]
 pub struct HoldArgs {
     /// Open this many connections, keep them, and ask each of them once at the end
-    #[arg(long, value_name = "N", value_parser = read_count, conflicts_with_all = ["connections", "requests", "warm_up", "csv", "threads"])]
+    #[arg(long, value_name = "N", value_parser = read_count, conflicts_with_all = ["connections", "duration", "requests", "warm_up", "csv", "threads", "latency"])]
     pub hold: Option<NonZeroU32>,
     /// Over how many of them requests go while they are held: a share or a number
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = Share::parse, requires = "hold")]

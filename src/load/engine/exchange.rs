@@ -87,11 +87,12 @@ impl Engine {
     pub(super) fn handle(&mut self, event: Event) {
         let Some(slot) = self.slot_of(event.token) else { return };
         if self.connections[slot].life == Life::Connecting {
-            if event.writable {
-                let now = self.setup.clock.now();
-                self.connected(slot, now);
+            if !event.writable {
+                return;
             }
-            return;
+            // The same event may tell that something came already, or that the server closed: an edge is told once.
+            let now = self.setup.clock.now();
+            self.connected(slot, now);
         }
         if event.writable
             && let Some(waiting) = self.connections[slot].unsent.take()
@@ -174,6 +175,7 @@ impl Engine {
         };
         self.in_flight -= 1;
         self.stats.in_window += u64::from(self.phase.stop.window_holds(now));
+        self.stats.waited_ns += self.phase.stop.part_within(flight.sent, now);
         if flight.intended >= self.phase.stop.counted_from {
             self.stats.answer(answer.status);
             self.stats.raw.record(now.saturating_sub(flight.sent));

@@ -24,6 +24,9 @@ use super::traffic::Destination;
 
 /// How often timeouts are looked for, and a request to stop.
 const TICK: u64 = SECOND / 10;
+/// Sockets that are read before those that were answered are asked again: a connection that is left idle while hundreds of others are read
+/// makes less load than was asked for.
+const READ_BEFORE_ASKING: usize = 8;
 /// What is read at once from one socket.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -178,6 +181,9 @@ impl Engine {
             for n in 0..self.poll.len() {
                 if let Some(event) = self.poll.event(n) {
                     self.handle(event);
+                }
+                if n % READ_BEFORE_ASKING == READ_BEFORE_ASKING - 1 {
+                    self.ask_due();
                 }
             }
         }

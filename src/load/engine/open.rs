@@ -101,8 +101,9 @@ impl Engine {
             return self.could_not_open(slot, failure, now);
         }
         let from = self.phase.stop.counted_from;
-        while let Some(Flight { intended, .. }) = self.flights.pop(slot, &mut self.connections[slot]) {
+        while let Some(Flight { intended, sent }) = self.flights.pop(slot, &mut self.connections[slot]) {
             self.in_flight -= 1;
+            self.stats.waited_ns += self.phase.stop.part_within(sent, now);
             self.stats.fail(failure, u64::from(intended >= from));
         }
         self.end(slot);

@@ -19,6 +19,7 @@ use super::message::{Assignment, Order, Word};
 /// Carries out orders until there are no more.
 pub fn hold_part(input: impl BufRead + Send + 'static, mut output: impl Write) -> io::Result<()> {
     raise_descriptor_limit();
+    keep_to_small_pages();
     let stop = Arc::new(AtomicBool::new(false));
     let (orders, received) = channel();
     let heard = Arc::clone(&stop);
@@ -29,6 +30,16 @@ pub fn hold_part(input: impl BufRead + Send + 'static, mut output: impl Write) -
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => say(&mut output, &Word::Failed(error.to_string())),
         Ok(()) => Ok(()),
+    }
+}
+
+/// The allocator asks for pages of 2 MiB (madvise(2), `MADV_HUGEPAGE`). Every process would hold several of them half empty, which a machine
+/// that holds as many connections as it can is better without.
+fn keep_to_small_pages() {
+    #[cfg(target_os = "linux")]
+    {
+        // Where it is refused the process takes more memory, and nothing else changes.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
 }
 

@@ -7,7 +7,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::super::report::{COLUMNS, Latencies, Spread, active_fraction, float, list, per_second};
+use super::super::report::{
+    COLUMNS, Latencies, Spread, active_by_time, active_fraction, float, list, per_second, write_active,
+};
 use super::super::stats::Stats;
 use super::memory::{PerConnection, Reading};
 use super::run::{Held, HoldJob, Stage};
@@ -27,6 +29,7 @@ struct Traffic {
     statuses: BTreeMap<u16, u64>,
     latency_us: Latencies,
     active_fraction: Option<f64>,
+    active_fraction_by_time: f64,
 }
 
 /// Memory, read three times.
@@ -117,7 +120,8 @@ impl HoldReport {
         (refused + lost + unanswered > 0).then(|| {
             format!(
                 "of {} connections {refused} could not be opened, {lost} were lost while they were held, and {unanswered} did not \
-                 answer in the end; `plimsoll doctor --connections {}` says what limits them",
+                 answer in the end. `plimsoll doctor --connections {} --clients here` says what limits them; a server closes what is idle for \
+                 longer than its --idle-timeout",
                 self.connections, self.connections
             )
         })
@@ -126,7 +130,8 @@ impl HoldReport {
 
 fn traffic(job: &HoldJob, stage: &Stage) -> Traffic {
     let stats = &stage.stats;
-    let rate = per_second(stats.in_window, stage.elapsed.min(job.hold_for));
+    let window = stage.elapsed.min(job.hold_for);
+    let rate = per_second(stats.in_window, window);
     Traffic {
         connections: job.active,
         requests: stats.answered(),
@@ -142,6 +147,7 @@ fn traffic(job: &HoldJob, stage: &Stage) -> Traffic {
             raw: Spread::of(&stats.raw),
         },
         active_fraction: active_fraction(&stats.raw, rate, job.active),
+        active_fraction_by_time: active_by_time(stats, window, job.active),
     }
 }
 
@@ -227,9 +233,7 @@ impl fmt::Display for Traffic {
         writeln!(f, "  statuses    {}", list(self.statuses.iter()))?;
         writeln!(f, "  errors      {}", list(self.errors_by_kind.iter()))?;
         match self.active_fraction {
-            Some(fraction) => {
-                writeln!(f, "  active      {fraction:.3} of those (throughput × mean latency ÷ connections)")
-            }
+            Some(fraction) => write_active(f, fraction, self.active_fraction_by_time),
             None => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::ports::{Ends, PortRange, TooFewPorts};
-use super::super::run::{LoadError, RESERVE, nanoseconds, raise_descriptor_limit, reach};
+use super::super::run::{LoadError, RESERVE, check_sources, nanoseconds, raise_descriptor_limit, reach};
 use super::super::schedule::Part;
 use super::super::stats::Stats;
 use super::super::traffic::Destination;
@@ -141,6 +141,7 @@ pub fn hold(job: &HoldJob, stop: &AtomicBool, watch: &mut dyn FnMut(Now)) -> Res
         cores: job.cores,
         processes: job.processes,
     })?;
+    check_sources(&job.sources, &job.destinations)?;
     reach(&job.destinations, job.timeout)?;
     let mut leader = Leader {
         parts: Parts::start(&job.program, &job.words, usize::try_from(count.get()).unwrap_or(1))?,
