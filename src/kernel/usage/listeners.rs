@@ -13,6 +13,10 @@ use std::io::{BufRead, BufReader};
 /// The state `TCP_LISTEN` in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
+/// Descriptors of one process that are looked at, the lowest first: a server opens its listeners before it takes connections, and another
+/// process may hold a million of those.
+const LOOKED_AT: usize = 4096;
+
 /// The processes that hold a listening socket of this port, in order; not known where that cannot be read at all.
 ///
 /// A supervisor that keeps its children's listeners is among them.
@@ -50,7 +54,8 @@ fn listening_row(row: &str) -> Option<(u16, u64)> {
 /// Whether a process has one of these sockets open; one that has ended meanwhile has not.
 fn holds_any(pid: u32, links: &BTreeSet<String>) -> bool {
     let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let targets = descriptors.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let targets =
+        descriptors.flatten().take(LOOKED_AT).filter_map(|entry| std::fs::read_link(entry.path()).ok());
     targets.into_iter().any(|target| target.to_str().is_some_and(|target| links.contains(target)))
 }
 
