@@ -13,4 +13,5 @@ mod readme;
 mod schema;
 mod settings;
 mod tidy;
+mod topology;
 mod wire;
