@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
-use crate::config::{self, DoctorArgs, HealthArgs, InitDbArgs, LoadArgs, ServeArgs};
+use crate::config::{self, DoctorArgs, HealthArgs, InitDbArgs, LoadArgs, Parsed, Refusal, ServeArgs};
 use crate::exit::Exit;
 
 /// A web service in front of PostgreSQL that knows its own load line.
@@ -51,21 +51,33 @@ pub fn command() -> clap::Command {
 /// Parses the words given, runs the command they name, and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed = match config::parse(Cli::command(), &arguments) {
-        Ok(parsed) => parsed,
+    let (cli, parsed) = match read(&arguments) {
+        Ok(read) => read,
         Err(refusal) => return refusal.report(),
     };
-    let cli = match Cli::from_arg_matches(&parsed.matches) {
-        Ok(cli) => cli,
-        Err(error) => error.exit(),
-    };
     match cli.command {
-        Command::Serve(args) => commands::serve::run(&args, &parsed),
+        Command::Serve(args) => commands::serve::run(&args, &parsed, &|| read_serve(&arguments)),
         Command::InitDb(args) => commands::init_db::run(&args),
         Command::Health(args) => commands::health::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Load(args) => commands::load::run(&args),
         Command::LoadPart => commands::load::run_part(),
+    }
+}
+
+/// Reads words, environment and file, as they are now.
+fn read(arguments: &[OsString]) -> Result<(Cli, Parsed), Refusal> {
+    let parsed = config::parse(Cli::command(), arguments)?;
+    let cli = Cli::from_arg_matches(&parsed.matches)
+        .map_err(|error| Refusal::Clap { error: Box::new(error), origin: None })?;
+    Ok((cli, parsed))
+}
+
+/// The same for a service that reads its settings anew.
+fn read_serve(arguments: &[OsString]) -> Result<(Box<ServeArgs>, Parsed), Refusal> {
+    match read(arguments)? {
+        (Cli { command: Command::Serve(args) }, parsed) => Ok((args, parsed)),
+        _ => unreachable!("the words that started a service still do"),
     }
 }
 

@@ -4,14 +4,15 @@
 //!
 //! 1. [`cli`] says which command was asked for, [`config`] with which settings.
 //! 2. [`commands`] has one file for each command; `serve` puts the house together.
-//! 3. [`server`] owns sockets: it opens listeners, accepts connections, and runs each on one worker thread.
-//! 4. [`http`] turns one request into one response: framing rules, router, a handler for each route.
-//! 5. [`database`] answers the handlers' questions from PostgreSQL: the plan, the pool, the lanes, and a private
+//! 3. `supervisor` starts and keeps several processes where that is asked for; each of them serves.
+//! 4. [`server`] owns sockets: it opens listeners, accepts connections, and runs each on one worker thread.
+//! 5. [`http`] turns one request into one response: framing rules, router, a handler for each route.
+//! 6. [`database`] answers the handlers' questions from PostgreSQL: the plan, the pool, the lanes, and a private
 //!    PostgreSQL where none is named.
-//! 6. [`load`] measures a server from outside, and names nothing of the above but its settings.
-//! 7. [`kernel`] reads what the kernel says of limits, memory and sockets.
+//! 7. [`load`] measures a server from outside, and names nothing of the above but its settings.
+//! 8. [`kernel`] reads what the kernel says of limits, memory and sockets.
 //!
-//! **Invariant:** imports go one way, `main → cli → commands → server → http → database`; [`config`],
+//! **Invariant:** imports go one way, `main → cli → commands → supervisor → server → http → database`; [`config`],
 //! [`kernel`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
 
 pub mod cli;
@@ -24,5 +25,6 @@ pub mod kernel;
 pub mod load;
 pub mod logging;
 pub mod server;
+mod supervisor;
 
 pub use cli::run;

@@ -14,4 +14,5 @@ mod readme;
 mod schema;
 mod settings;
 mod tidy;
+mod topology;
 mod wire;

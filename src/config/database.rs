@@ -112,6 +112,11 @@ impl DatabaseArgs {
         Ok(target)
     }
 
+    /// The database that a supervisor names to its child: never the private one, which is the supervisor's.
+    pub fn given(&self) -> Result<Target, SettingsError> {
+        Ok(Target::Given { url: self.database_url.clone(), variables: pgenv::read_environment()? })
+    }
+
     fn check_driver(&self) -> Result<(), SettingsError> {
         let wrong = match (self.driver, self.dispatch, self.statements) {
             (Driver::Direct, Dispatch::Exclusive, _) => "--dispatch exclusive",

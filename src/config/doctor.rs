@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::database::{DEFAULT_POOL_PER_CORE, Target, parse_pool_per_core, resolve_target};
 use super::layers::SettingsError;
 use super::pgenv;
+use super::workers::MOST_PROCESSES;
 
 /// The question when nobody asks another: past the soft limit of 1024 descriptors that most systems give, and what the
 /// first of the load tests that this service comes from wanted.
@@ -14,9 +15,6 @@ const DEFAULT_CONNECTIONS: u64 = 10_000;
 
 /// A hundred times a million: past any machine, short of where the arithmetic would overflow.
 const MOST_CONNECTIONS: u64 = 100_000_000;
-
-/// As many as `serve` starts at most.
-const MOST_PROCESSES: i64 = 1024;
 
 /// Settings of `plimsoll doctor`.
 #[derive(Debug, Clone, clap::Args)]

@@ -60,6 +60,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What is wrong, in one line, for a log.
+    pub fn in_one_line(&self) -> String {
+        match self {
+            Self::Settings(error) => error.to_string(),
+            Self::Clap { error, origin } => {
+                let text = error.to_string();
+                let first = text.split("\n\n").next().unwrap_or_default();
+                let first = first.strip_prefix("error: ").unwrap_or(first);
+                let first = first.split_whitespace().collect::<Vec<_>>().join(" ");
+                match origin {
+                    Some(origin) => format!("{first} (from {origin})"),
+                    None => first,
+                }
+            }
+        }
+    }
+
     /// Prints it where it belongs and gives the exit code.
     pub fn report(self) -> Exit {
         // A closed standard output or error leaves nobody to tell, and changes no exit code.
@@ -134,9 +151,9 @@ fn file_keys(command: &Command) -> Vec<String> {
     let serve = command.find_subcommand("serve");
     serve
         .into_iter()
-        .flat_map(Command::get_arguments)
+        .flat_map(super::report::settings)
         .filter_map(clap::Arg::get_long)
-        .filter(|long| !["config", "show-config", "help", "version"].contains(long))
+        .filter(|long| *long != "config")
         .map(str::to_owned)
         .collect()
 }

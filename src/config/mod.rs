@@ -2,11 +2,13 @@
 //!
 //! A section is a struct of clap arguments ([`listen`], [`workers`], [`database`], [`limits`], [`lab`]), so that the doc comment
 //! of a field is its help text, and its attribute holds the flag, the variable and the default together. [`layers`] reads
-//! the file and hands it to clap as defaults; [`report`] prints what is in force and where it came from.
+//! the file and hands it to clap as defaults; [`words`] turns them into flags again; [`report`] prints what is in force and where it came from.
 //!
 //! **Invariant:** an invalid setting stops the start with exit code 78. Nothing falls back silently.
 
 use std::path::PathBuf;
+
+use crate::logging;
 
 pub mod database;
 pub mod doctor;
@@ -19,6 +21,7 @@ pub mod listen;
 pub mod load;
 mod pgenv;
 pub mod report;
+pub mod words;
 pub mod workers;
 
 pub use database::DatabaseArgs;
@@ -28,7 +31,7 @@ pub use layers::{Parsed, Refusal, SettingsError, parse};
 pub use limits::LimitsArgs;
 pub use listen::ListenArgs;
 pub use load::LoadArgs;
-pub use workers::WorkersArgs;
+pub use workers::{Topology, WorkersArgs};
 
 /// Settings of `plimsoll serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,9 +55,26 @@ pub struct ServeArgs {
     /// Read settings from this TOML file: flat keys, named as the flags (`pool-per-core = 5`).
     #[arg(long, value_name = "FILE", env = "PLIMSOLL_CONFIG", help_heading = "Settings")]
     pub config: Option<PathBuf>,
+    /// What is logged: a level, or a list as in `info,plimsoll=debug`
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = logging::DEFAULT_FILTER, value_parser = logging::parse_filter, help_heading = "Settings")]
+    pub log: String,
+    /// What only a supervisor says to its children.
+    #[command(flatten)]
+    pub child: ChildArgs,
     /// Print every setting in force and where it came from, secrets masked, and exit.
     #[arg(long, help_heading = "Settings")]
     pub show_config: bool,
+}
+
+/// What a supervisor says to its children; not for people.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChildArgs {
+    /// Serve as the process with this index, from 0, under the supervisor at the other end of standard input.
+    #[arg(long, value_name = "INDEX", hide = true, requires = "connections_total")]
+    pub process_index: Option<u32>,
+    /// Database connections over all processes.
+    #[arg(long, value_name = "N", hide = true, requires = "process_index")]
+    pub connections_total: Option<u32>,
 }
 
 /// Settings of `plimsoll init-db`.

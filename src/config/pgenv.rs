@@ -46,6 +46,19 @@ impl PgVariables {
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))
     }
 
+    /// The values by the names of the variables, and nothing for a variable that is not set: a service has been looked up.
+    pub fn variables(&self) -> [(&'static str, Option<&str>); 7] {
+        [
+            ("PGHOST", self.host.as_deref()),
+            ("PGPORT", self.port.as_deref()),
+            ("PGUSER", self.user.as_deref()),
+            ("PGPASSWORD", self.password.as_deref()),
+            ("PGDATABASE", self.dbname.as_deref()),
+            ("PGSSLMODE", self.sslmode.as_deref()),
+            ("PGSERVICE", None),
+        ]
+    }
+
     fn field(&mut self, key: &str) -> Option<&mut Option<String>> {
         match key {
             "host" | "hostaddr" => Some(&mut self.host),

@@ -26,11 +26,9 @@ pub fn show(parsed: &Parsed, worked_out: &[WorkedOut]) -> String {
     if let Some(serve) = parsed.command.find_subcommand("serve") {
         rows.extend(settings(serve).map(|argument| row(parsed, argument, worked_out)));
     }
-    for name in ["RUST_LOG", "NO_COLOR"] {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        let from = if value.is_some() { format!("environment {name}") } else { "default".into() };
-        rows.push((name.into(), value.unwrap_or_else(|| "-".into()), from));
-    }
+    let value = std::env::var("NO_COLOR").ok().filter(|value| !value.is_empty());
+    let from = if value.is_some() { "environment NO_COLOR" } else { "default" };
+    rows.push(("NO_COLOR".into(), value.unwrap_or_else(|| "-".into()), from.into()));
     let width = |pick: fn(&(String, String, String)) -> &String| {
         rows.iter().map(|row| pick(row).chars().count()).max().unwrap_or(0)
     };
@@ -60,9 +58,10 @@ pub fn markdown(command: &Command) -> String {
 }
 
 /// Every argument of `serve` that sets something, in the order of its help.
-fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
+pub(super) fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
     serve.get_arguments().filter(|argument| {
-        argument.get_long().is_some_and(|long| !["help", "version", "show-config"].contains(&long))
+        let is_setting = |long| !["help", "version", "show-config"].contains(&long);
+        argument.get_long().is_some_and(is_setting) && !argument.is_hide_set()
     })
 }
 

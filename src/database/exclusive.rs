@@ -26,6 +26,9 @@ use super::statements::Statements;
 pub(super) struct Exclusive {
     pool: Pool,
     settings: PoolSettings,
+    /// The pool's size was lowered while it ran: what it lets through from then on is counted here too, since its own semaphore
+    /// keeps the places that were free then.
+    was_lowered: Cell<bool>,
     reach: Arc<Reach>,
     random: RefCell<SmallRng>,
     backoff: RefCell<Backoff>,
@@ -53,6 +56,7 @@ impl Exclusive {
         Ok(Self {
             pool,
             settings,
+            was_lowered: Cell::new(false),
             reach,
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
@@ -65,7 +69,12 @@ impl Exclusive {
     /// Waits for a connection until the deadline.
     pub(super) async fn check_out(&self, deadline: Instant) -> Result<Checkout, Error> {
         let waiting = self.queue.join()?;
-        let object = tokio::time::timeout_at(deadline, self.take()).await.map_err(|_| Error::Deadline)??;
+        let Ok(object) = tokio::time::timeout_at(deadline, self.take()).await else {
+            // What it was opening gives its place to the next in line.
+            self.returned.notify_one();
+            return Err(Error::Deadline);
+        };
+        let object = object?;
         drop(waiting);
         let new = Object::metrics(&object).recycle_count == 0;
         let returned = Rc::clone(&self.returned);
@@ -93,6 +102,10 @@ impl Exclusive {
     /// and what there is has to do.
     async fn take(&self) -> Result<Object, Error> {
         loop {
+            if self.was_lowered.get() && self.is_full() {
+                self.returned.notified().await;
+                continue;
+            }
             if self.retry_at.get().is_some_and(|at| Instant::now() < at) {
                 let status = self.pool.status();
                 if status.size == 0 {
@@ -111,6 +124,21 @@ impl Exclusive {
                 Err(error) => self.note_failure(&describe_failure(&error)),
             }
         }
+    }
+
+    /// Takes another size: what is too much is closed as it comes back, what is too little is opened when it is needed.
+    pub(super) fn resize(&self, max_size: u32) {
+        if (max_size as usize) < self.pool.status().max_size {
+            self.was_lowered.set(true);
+        }
+        self.pool.resize(max_size as usize);
+        self.returned.notify_waiters();
+    }
+
+    /// Whether all places are taken.
+    fn is_full(&self) -> bool {
+        let status = self.pool.status();
+        status.available == 0 && status.size >= status.max_size
     }
 
     fn note_failure(&self, why: &str) {

@@ -7,9 +7,11 @@
 //! **Invariant:** `tokio_postgres` and `deadpool_postgres` are used here and nowhere else, and nothing here knows of HTTP.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 mod cache;
@@ -45,6 +47,18 @@ use fortune::FortuneRows;
 use session::Access;
 use world::World;
 
+/// Gives the pool each new size that a reload has for it.
+async fn resize(access: Access, mut sizes: watch::Receiver<u32>) {
+    // Where nobody changes sizes, the sender is gone from the start.
+    while sizes.changed().await.is_ok() {
+        let max_size = *sizes.borrow_and_update();
+        match &access {
+            Access::Pipelined(lanes) => lanes.resize(max_size),
+            Access::Exclusive(pool) => pool.resize(max_size),
+        }
+    }
+}
+
 /// One worker's side of the database.
 pub(crate) struct Database {
     access: Access,
@@ -59,14 +73,16 @@ impl Database {
         settings: PoolSettings,
         reach: Arc<Reach>,
     ) -> Result<Self, String> {
+        let sizes = settings.max_size.clone();
         let access = match dispatch {
             Dispatch::Pipelined => {
                 lanes::Lanes::start(settings, reach, rand::make_rng()).map(Access::Pipelined)
             }
             Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng())
-                .map(|pool| Access::Exclusive(Box::new(pool))),
+                .map(|pool| Access::Exclusive(Rc::new(pool))),
         };
         let access = access.map_err(|error| format!("the database pool cannot be made: {error}"))?;
+        tokio::task::spawn_local(resize(access.clone(), sizes));
         Ok(Self {
             access,
             cache: RefCell::new(cache::WorldCache::new()),

@@ -18,6 +18,8 @@ pub struct PlanInput {
     pub cores: NonZeroU32,
     /// Workers over all processes.
     pub workers: NonZeroU32,
+    /// The processes that these workers are spread over, evenly.
+    pub processes: NonZeroU32,
     /// Database connections for each core.
     pub pool_per_core: f64,
     /// `DATABASE_MAX_CONN`.
@@ -29,6 +31,7 @@ pub struct PlanInput {
 pub struct Plan {
     cores: NonZeroU32,
     workers: NonZeroU32,
+    processes: NonZeroU32,
     pool_per_core: f64,
     connections_total: u32,
     reason: Reason,
@@ -59,7 +62,7 @@ pub enum PlanError {
     /// The upper bound leaves a worker without a connection.
     #[error(
         "DATABASE_MAX_CONN is {upper_bound}, but each of the {workers} workers needs a database connection of its own. \
-         Raise it to {workers} or more, or set --workers {upper_bound}"
+         Raise it to {workers} or more, or run no more than {upper_bound} (--workers in each of --processes)"
     )]
     FewerThanWorkers {
         /// `DATABASE_MAX_CONN`.
@@ -69,18 +72,30 @@ pub enum PlanError {
     },
     /// PostgreSQL has no room for the plan.
     #[error(
-        "the plan wants {wanted} database connections, but PostgreSQL has {free} free ({} allowed, {} reserved, {} taken). \
-         Lower --pool-per-core or set DATABASE_MAX_CONN={free}, or raise PostgreSQL's max_connections",
-        room.limit, room.reserved, room.taken
+        "the plan wants {wanted} database connections{}, but PostgreSQL has {free} free ({} allowed, {} reserved, {} taken). \
+         Lower --pool-per-core or set DATABASE_MAX_CONN={fitting}, or raise PostgreSQL's max_connections",
+        tell_overlap(*overlap), room.limit, room.reserved, room.taken
     )]
     TooManyConnections {
         /// `connections_total`.
         wanted: u32,
+        /// What a process has besides while a reload replaces it.
+        overlap: u32,
         /// What is left for us.
         free: u32,
+        /// The largest total for which there is room.
+        fitting: u32,
         /// Where that number comes from.
         room: Room,
     },
+}
+
+fn tell_overlap(overlap: u32) -> String {
+    if overlap == 0 {
+        String::new()
+    } else {
+        format!(", and {overlap} more while a reload replaces a process")
+    }
 }
 
 impl Room {
@@ -90,10 +105,15 @@ impl Room {
     }
 }
 
+/// The part of `total` of the worker with this index, from 0, among so many; the first ones carry what does not divide evenly.
+pub fn share(total: u32, workers: NonZeroU32, worker: u32) -> u32 {
+    total / workers + u32::from(worker < total % workers)
+}
+
 impl Plan {
     /// Works the total out.
     pub fn new(input: PlanInput) -> Result<Self, PlanError> {
-        let PlanInput { cores, workers, pool_per_core, upper_bound } = input;
+        let PlanInput { cores, workers, processes, pool_per_core, upper_bound } = input;
         // Bounded by the settings' ranges (1000 × cores), so that the cast keeps every value; NaN cannot come here.
         #[expect(
             clippy::cast_possible_truncation,
@@ -113,7 +133,7 @@ impl Plan {
                 (connections_total, reason) = (bound, Reason::UpperBound);
             }
         }
-        Ok(Self { cores, workers, pool_per_core, connections_total, reason })
+        Ok(Self { cores, workers, processes, pool_per_core, connections_total, reason })
     }
 
     /// Database connections over all workers.
@@ -121,16 +141,38 @@ impl Plan {
         self.connections_total
     }
 
-    /// The share of the worker with this index; the first ones carry what does not divide evenly.
+    /// The share of the worker with this index, over all processes.
     pub fn share(&self, worker: u32) -> u32 {
-        let workers = self.workers.get();
-        self.connections_total / workers + u32::from(worker < self.connections_total % workers)
+        share(self.connections_total, self.workers, worker)
+    }
+
+    /// Connections that there are besides while a reload replaces a process: those of the largest one, which is the first.
+    pub fn overlap(&self) -> u32 {
+        self.overlap_of(self.connections_total)
+    }
+
+    fn overlap_of(&self, total: u32) -> u32 {
+        if self.processes.get() == 1 { 0 } else { self.largest_of(total) }
+    }
+
+    /// Connections of the process that has most.
+    pub fn connections_of_largest_process(&self) -> u32 {
+        self.largest_of(self.connections_total)
+    }
+
+    fn largest_of(&self, total: u32) -> u32 {
+        (0..self.workers.get() / self.processes).map(|worker| share(total, self.workers, worker)).sum()
     }
 
     /// Refuses at first contact what PostgreSQL would refuse later, one connection at a time.
     pub fn check(&self, room: Room) -> Result<(), PlanError> {
-        let (wanted, free) = (self.connections_total, room.free());
-        if wanted <= free { Ok(()) } else { Err(PlanError::TooManyConnections { wanted, free, room }) }
+        let (wanted, overlap, free) = (self.connections_total, self.overlap(), room.free());
+        if wanted.saturating_add(overlap) <= free {
+            return Ok(());
+        }
+        let fits = |total: &u32| total.saturating_add(self.overlap_of(*total)) <= free;
+        let fitting = (0..=free).rev().find(fits).unwrap_or(0);
+        Err(PlanError::TooManyConnections { wanted, overlap, free, fitting, room })
     }
 
     /// The sum as the banner shows it.
@@ -176,8 +218,19 @@ mod tests {
         pool_per_core: f64,
         upper_bound: Option<u32>,
     ) -> Result<Plan, PlanError> {
+        plan_over(1, cores, workers, pool_per_core, upper_bound)
+    }
+
+    fn plan_over(
+        processes: u32,
+        cores: u32,
+        workers: u32,
+        pool_per_core: f64,
+        upper_bound: Option<u32>,
+    ) -> Result<Plan, PlanError> {
         let number = |n| NonZeroU32::new(n).unwrap();
-        Plan::new(PlanInput { cores: number(cores), workers: number(workers), pool_per_core, upper_bound })
+        let (cores, workers, processes) = (number(cores), number(workers), number(processes));
+        Plan::new(PlanInput { cores, workers, processes, pool_per_core, upper_bound })
     }
 
     #[test]
@@ -222,6 +275,21 @@ mod tests {
         assert!(refused.contains("wants 8") && refused.contains("has 7 free"), "{refused}");
         assert_eq!(plan.check(Room { limit: 11, ..tight }), Ok(()));
         assert_eq!(Room { limit: 5, reserved: 3, taken: 9 }.free(), 0);
+    }
+
+    #[test]
+    fn a_reload_needs_room_for_one_process_more() {
+        let plan = plan_over(2, 2, 4, 4.5, None).unwrap();
+        assert_eq!((plan.connections_total(), plan.overlap()), (9, 5), "3 + 2 for the first process");
+        let tight = Room { limit: 16, reserved: 3, taken: 0 };
+        let refused = plan.check(tight).unwrap_err().to_string();
+        assert!(
+            refused.contains("wants 9") && refused.contains("5 more") && refused.contains("has 13 free"),
+            "{refused}"
+        );
+        assert!(refused.contains("DATABASE_MAX_CONN=8"), "8 and 4: {refused}");
+        assert_eq!(plan.check(Room { limit: 17, ..tight }), Ok(()));
+        assert_eq!(plan_over(53, 2, 53, 4.0, None).unwrap().overlap(), 1);
     }
 
     #[test]

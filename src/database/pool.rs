@@ -10,6 +10,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     Manager, ManagerConfig, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
+use tokio::sync::watch;
 use tokio_postgres::Config;
 
 use super::connect::{self, Connector, Newest};
@@ -25,14 +26,21 @@ const MOST_ADDRESSES: u32 = 4;
 pub(crate) struct PoolSettings {
     /// The server, database and user.
     pub(crate) config: Config,
-    /// This worker's share of `connections_total`.
-    pub(crate) max_size: u32,
+    /// This worker's share of `connections_total`, which a reload may change.
+    pub(crate) max_size: watch::Receiver<u32>,
     /// How long a request may wait for a checkout.
     pub(crate) wait: Duration,
     /// Who sends queries.
     pub(crate) driver: Driver,
     /// How statements are sent.
     pub(crate) statements: Statements,
+}
+
+impl PoolSettings {
+    /// The share now.
+    pub(super) fn max_size(&self) -> u32 {
+        *self.max_size.borrow()
+    }
 }
 
 /// Makes the pool; no connection is opened before its first use.
@@ -47,7 +55,7 @@ pub(super) fn build(
     let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
     let patience = Some(connect::patience(&settings.config) * MOST_ADDRESSES);
     let timeouts = Timeouts { wait: Some(settings.wait), create: patience, recycle: patience };
-    let sizes = PoolConfig { max_size: settings.max_size as usize, timeouts, ..PoolConfig::default() };
+    let sizes = PoolConfig { max_size: settings.max_size() as usize, timeouts, ..PoolConfig::default() };
     let pool = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1).build()?;
     Ok((pool, newest))
 }

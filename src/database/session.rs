@@ -13,11 +13,12 @@ use super::lanes::{Lanes, Ticket};
 use super::statements::Statements;
 
 /// How a worker's requests get at its database connections.
+#[derive(Clone)]
 pub(super) enum Access {
     /// Many requests on each connection.
     Pipelined(Rc<Lanes>),
     /// One request on each connection.
-    Exclusive(Box<Exclusive>),
+    Exclusive(Rc<Exclusive>),
 }
 
 /// One request's place on a database connection.

@@ -75,6 +75,27 @@ pub fn describe(config: &Config) -> String {
     }
 }
 
+/// The address of a server without a password as key=value pairs, which [`configuration`] reads.
+pub fn pairs(config: &Config) -> String {
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(directory) => directory.display().to_string(),
+    });
+    let ports = config.get_ports().iter().map(ToString::to_string);
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    [
+        ("host", hosts.collect::<Vec<_>>().join(",")),
+        ("port", ports.collect::<Vec<_>>().join(",")),
+        ("user", text(config.get_user())),
+        ("dbname", text(config.get_dbname())),
+    ]
+    .iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(key, value)| format!("{key}='{}'", quote(value)))
+    .collect::<Vec<_>>()
+    .join(" ")
+}
+
 fn is_open(config: &Config, url: &str, key: &str) -> bool {
     match key {
         "host" => config.get_hosts().is_empty() && config.get_hostaddrs().is_empty(),
@@ -168,6 +189,15 @@ mod tests {
         assert_eq!(describe(&config), "a:1,b:2 (x)");
         let config = build(None, &[("host", "/run/pg"), ("dbname", "x")]).unwrap();
         assert_eq!(describe(&config), "/run/pg/.s.PGSQL.5432 (x)");
+    }
+
+    #[test]
+    fn the_private_address_survives_its_way_through_a_variable() {
+        let mut config = Config::new();
+        config.host_path("/run/it's here").port(5433).user("benchmarkdbuser").dbname("hello_world");
+        let read = build(Some(&pairs(&config)), &[]).unwrap();
+        assert_eq!(describe(&read), "/run/it's here/.s.PGSQL.5433 (hello_world)");
+        assert_eq!((read.get_user(), read.get_password()), (Some("benchmarkdbuser"), None));
     }
 
     #[test]

@@ -3,12 +3,11 @@
 //! **Invariant:** the loop ends on a stop and on nothing else. A connection that dies before it is taken is skipped; a full
 //! descriptor table makes the loop rest, not stop.
 //!
-//! Before: [`super::socket`]. After: [`super::worker`].
+//! Before: [`super::socket`]. After: [`super::worker`], with `--accept handoff` by way of [`super::handoff`].
 
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -16,12 +15,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::admission::{Arrival, Capacity};
+use super::admission::Capacity;
 use super::stop::Stop;
 use crate::config::limits::WhenFull;
 
 /// How long to rest when descriptors, memory or places have run out; connections wait in the backlog meanwhile.
 const REST: Duration = Duration::from_millis(50);
+
+/// How long to rest while the workers' queues are full.
+const QUEUE_REST: Duration = Duration::from_millis(1);
 
 /// How long a handshake that has begun may take to end before the listener closes; the client is a round trip away.
 const HANDSHAKE: Duration = Duration::from_millis(10);
@@ -29,12 +31,16 @@ const HANDSHAKE: Duration = Duration::from_millis(10);
 /// Connections taken in one go, before those that are served get their turn.
 const BATCH: usize = 64;
 
-/// Whoever takes connections in: a worker.
+/// Whoever takes connections in: a worker, or an acceptor for its workers.
 pub(super) trait Host {
     /// How many there may be.
-    fn capacity(&self) -> &Arc<Capacity>;
+    fn capacity(&self) -> &Capacity;
+    /// Whether it can take one more now, whatever becomes of it.
+    fn is_ready(&self) -> bool {
+        true
+    }
     /// Takes what came.
-    fn receive(&self, arrival: Arrival);
+    fn receive(&self, socket: OwnedFd);
     /// Closes the connection that can best be spared, if there is one; says whether it did.
     fn make_room(&self) -> bool;
     /// Hears that connections wait for places.
@@ -65,10 +71,11 @@ pub(super) async fn accept(
                 tokio::time::sleep(REST).await;
                 break;
             }
+            until_ready(host).await;
             match ready.try_io(|listener| accept_one(listener.get_ref())) {
                 Ok(Ok(socket)) => {
                     Starvation::end(&mut starved);
-                    host.receive(host.capacity().admit(socket));
+                    host.receive(socket);
                 }
                 Ok(Err(error)) if is_of_one_connection(&error) => {}
                 Ok(Err(error)) => {
@@ -83,7 +90,10 @@ pub(super) async fn accept(
         }
         tokio::task::yield_now().await;
     }
-    close(listener, host).await;
+    // A successor has the same sockets: what waits in the backlog is its, and so are newcomers.
+    if *stop.borrow() != Stop::Retire {
+        close(listener, host).await;
+    }
 }
 
 /// A time in which the system gave no descriptor for a connection that waits.
@@ -122,9 +132,16 @@ async fn close(listener: AsyncFd<TcpListener>, host: &impl Host) {
     if let Err(error) = turn_newcomers_away(&listener) {
         tracing::debug!("newcomers are not turned away before the listener closes: {error}");
     }
-    take_backlog(&listener, host);
+    take_backlog(&listener, host).await;
     tokio::time::sleep(HANDSHAKE).await;
-    take_backlog(&listener, host);
+    take_backlog(&listener, host).await;
+}
+
+/// Waits while a host cannot even refuse.
+async fn until_ready(host: &impl Host) {
+    while !host.is_ready() {
+        tokio::time::sleep(QUEUE_REST).await;
+    }
 }
 
 /// Drops every SYN that comes to the listener, by a filter of classic BPF (socket(7), `SO_ATTACH_FILTER`). A client that is turned
@@ -152,10 +169,11 @@ fn turn_newcomers_away(_: &TcpListener) -> io::Result<()> {
 }
 
 /// Connections that the kernel has finished are ours already: they are served, not refused, while there are places.
-fn take_backlog(listener: &TcpListener, host: &impl Host) {
+async fn take_backlog(listener: &TcpListener, host: &impl Host) {
     loop {
+        until_ready(host).await;
         match accept_one(listener) {
-            Ok(socket) => host.receive(host.capacity().admit(socket)),
+            Ok(socket) => host.receive(socket),
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => return,
         }

@@ -53,10 +53,19 @@ pub(crate) struct Capacity {
     open: AtomicUsize,
 }
 
+/// The places that one worker's connections have.
+#[derive(Debug)]
+pub(super) struct WorkerPlaces {
+    capacity: Arc<Capacity>,
+    taken: AtomicUsize,
+    /// How many of those connections are parked.
+    parked: AtomicUsize,
+}
+
 /// The right to be connected.
 #[derive(Debug)]
 pub(super) struct Place {
-    capacity: Arc<Capacity>,
+    of: Arc<WorkerPlaces>,
 }
 
 /// A client's connection outside of any event loop.
@@ -92,14 +101,43 @@ impl Capacity {
         self.open.load(Ordering::Relaxed) >= self.most
     }
 
-    /// A place, if one is free.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
+    /// Counts one more in, if there is room.
+    fn enter(&self) -> bool {
         // Counted before it is known whether there is room, so that two workers cannot take the last place both.
         if self.open.fetch_add(1, Ordering::Relaxed) < self.most {
-            return Some(Place { capacity: Arc::clone(self) });
+            return true;
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
-        None
+        false
+    }
+}
+
+impl WorkerPlaces {
+    pub(super) fn new(capacity: Arc<Capacity>) -> Arc<Self> {
+        Arc::new(Self { capacity, taken: AtomicUsize::new(0), parked: AtomicUsize::new(0) })
+    }
+
+    /// What the process has room for.
+    pub(super) fn capacity(&self) -> &Capacity {
+        &self.capacity
+    }
+
+    /// Connections of this worker, those on their way to it included.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that are parked, and could make room.
+    pub(super) fn parked(&self) -> usize {
+        self.parked.load(Ordering::Relaxed)
+    }
+
+    /// A place, if one is free.
+    fn enter(self: &Arc<Self>) -> Option<Place> {
+        self.capacity.enter().then(|| {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            Place { of: Arc::clone(self) }
+        })
     }
 
     /// Gives an accepted socket a place, if one is free.
@@ -111,9 +149,22 @@ impl Capacity {
     }
 }
 
+impl Place {
+    /// Its connection was parked.
+    pub(super) fn note_parked(&self) {
+        self.of.parked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its connection is parked no longer.
+    pub(super) fn note_taken_out(&self) {
+        self.of.parked.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.capacity.open.fetch_sub(1, Ordering::Relaxed);
+        self.of.taken.fetch_sub(1, Ordering::Relaxed);
+        self.of.capacity.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -169,13 +220,15 @@ mod tests {
     #[test]
     fn no_more_places_are_given_than_there_are_and_each_comes_back() {
         let capacity = Capacity::new(2, WhenFull::Refuse);
-        let first = capacity.enter();
-        let second = capacity.enter();
+        let workers = [(); 2].map(|()| WorkerPlaces::new(Arc::clone(&capacity)));
+        let first = workers[0].enter();
+        let second = workers[1].enter();
         assert!(first.is_some() && second.is_some() && capacity.is_full());
-        assert!(capacity.enter().is_none());
+        assert!(workers.iter().all(|worker| worker.taken() == 1 && worker.enter().is_none()));
         drop(first);
         assert!(!capacity.is_full());
-        assert!(capacity.enter().is_some());
+        assert_eq!(workers.each_ref().map(|worker| worker.taken()), [0, 1]);
+        assert!(workers[1].enter().is_some());
     }
 
     #[test]

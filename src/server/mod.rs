@@ -1,18 +1,20 @@
 //! Sockets, threads and connections: the way of a request up to the router and of its answer back.
 //!
-//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own and a thread to run on ([`worker`]), which
+//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on ([`worker`]), which
 //! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
 //! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
 //!
 //! **Invariant:** nothing crosses threads on the way of a request: it is accepted, answered and closed on one worker.
 
 use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::config::database::Dispatch;
+use crate::config::workers::Accept;
 use crate::config::{LabArgs, LimitsArgs, WorkersArgs};
 use crate::database::{PoolSettings, Reach};
 use crate::http::Lab;
@@ -20,6 +22,7 @@ use crate::http::Lab;
 mod accept;
 mod admission;
 mod connection;
+mod handoff;
 mod parking;
 mod placement;
 mod readable;
@@ -34,9 +37,13 @@ pub(crate) use placement::Placement;
 pub use socket::Listeners;
 pub use stop::Stop;
 
+use admission::WorkerPlaces;
+use handoff::Acceptor;
+use worker::Intake;
+
 /// What a server is made from, besides its listeners.
 pub(crate) struct Settings {
-    /// How the workers' threads are scheduled.
+    /// How connections come to the workers, and how their threads are scheduled.
     pub(crate) workers: WorkersArgs,
     /// Time limits.
     pub(crate) limits: LimitsArgs,
@@ -52,13 +59,24 @@ pub(crate) struct Settings {
     pub(crate) reach: Arc<Reach>,
 }
 
-/// How a worker ended, by its index.
+/// How a thread of the server ended.
 #[derive(Debug)]
-pub(crate) struct WorkerEnd {
-    /// Which worker.
-    pub(crate) worker: usize,
+pub(crate) struct ThreadEnd {
+    /// Which: `worker 0`, `acceptor`.
+    pub(crate) thread: String,
     /// What stopped it, where it was not asked to stop.
     pub(crate) failure: Option<String>,
+}
+
+/// Starts a thread whose end is reported, however it ends.
+fn spawn(
+    name: &str,
+    end: &mpsc::UnboundedSender<ThreadEnd>,
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    // Sent by drop too, so that a thread that panics is not silent.
+    let mut report = worker::Report::new(name, end.clone());
+    std::thread::Builder::new().name(name.replace(' ', "-")).spawn(move || report.ended_with(run()))
 }
 
 /// A running server.
@@ -66,41 +84,53 @@ pub(crate) struct Server {
     threads: Vec<JoinHandle<()>>,
     placement: Placement,
     stop: watch::Sender<Stop>,
-    ends: mpsc::UnboundedReceiver<WorkerEnd>,
+    ends: mpsc::UnboundedReceiver<ThreadEnd>,
 }
 
 impl Server {
-    /// Starts a thread for each worker and waits until each accepts connections.
-    pub(crate) fn start(listeners: Listeners, settings: Settings) -> io::Result<Self> {
+    /// Starts a thread for each worker, and the acceptor's where there is one, and waits until each worker accepts connections.
+    pub(crate) fn start(listeners: Vec<TcpListener>, settings: Settings) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Run);
         let (end, ends) = mpsc::unbounded_channel();
         let (tell_placed, placed) = std::sync::mpsc::channel();
         let lab = Lab::start(&settings.lab)?;
-        let mut threads = Vec::with_capacity(settings.pools.len());
-        for (index, (listeners, pool)) in listeners.into_shares().zip(settings.pools).enumerate() {
+        let capacity = &settings.capacity;
+        let workers = settings.pools.len();
+        let of_workers: Vec<_> = (0..workers).map(|_| WorkerPlaces::new(Arc::clone(capacity))).collect();
+        let mut threads = Vec::with_capacity(workers + 1);
+        let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
+            let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), &of_workers);
+            let stop = stopped.clone();
+            threads.push(spawn("acceptor", &end, move || acceptor.run(listeners, stop))?);
+            queues.into_iter().map(Intake::Queue).collect()
+        } else {
+            let shares = socket::share_out(listeners, settings.workers.accept, workers)?;
+            shares.into_iter().map(Intake::Listeners).collect()
+        };
+        for (index, ((pool, places), intake)) in
+            settings.pools.into_iter().zip(of_workers).zip(intakes).enumerate()
+        {
             let share = worker::Share {
-                listeners,
+                intake,
                 pool,
                 limits: settings.limits.clone(),
-                capacity: Arc::clone(&settings.capacity),
+                places,
                 dispatch: settings.dispatch,
                 lab: lab.clone(),
                 reach: Arc::clone(&settings.reach),
                 stop: stopped.clone(),
             };
-            // Sent by drop too, so that a worker that panics is not silent.
-            let mut report = worker::Report::new(index, end.clone());
-            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             let (sched, pin, tell_placed) =
                 (settings.workers.sched, settings.workers.pin, tell_placed.clone());
-            threads.push(thread.spawn(move || {
+            let run = move || {
                 let placed = placement::place(index, sched, pin);
                 // Heard by the start below, which waits for each worker to say that it accepts, or to end.
                 let tell_ready = move || {
                     let _ = tell_placed.send(placed);
                 };
-                report.ended_with(worker::run(share, tell_ready));
-            })?);
+                worker::run(share, tell_ready)
+            };
+            threads.push(spawn(&format!("worker {index}"), &end, run)?);
         }
         drop(tell_placed);
         let placement = Placement::of(&placed.iter().collect::<Vec<_>>());
@@ -112,13 +142,22 @@ impl Server {
         self.placement
     }
 
-    /// Tells all workers to stop, gently or at once.
+    /// Tells all workers to stop, gently or at once; what was said before is not taken back.
     pub(crate) fn stop(&self, stop: Stop) {
-        self.stop.send_replace(stop);
+        self.stop.send_if_modified(|before| {
+            let is_more = stop > *before;
+            *before = stop.max(*before);
+            is_more
+        });
+    }
+
+    /// Whether the workers were told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow() != Stop::Run
     }
 
     /// Waits for the next worker to end; `None` when all have.
-    pub(crate) async fn next_end(&mut self) -> Option<WorkerEnd> {
+    pub(crate) async fn next_end(&mut self) -> Option<ThreadEnd> {
         if self.threads.is_empty() { None } else { self.ends.recv().await }
     }
 

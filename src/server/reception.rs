@@ -7,10 +7,10 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::accept::Host;
@@ -22,11 +22,26 @@ use super::worker::Worker;
 use crate::config::limits::WhenFull;
 
 impl Host for Rc<Worker> {
-    fn capacity(&self) -> &Arc<Capacity> {
-        &self.capacity
+    fn capacity(&self) -> &Capacity {
+        self.places.capacity()
     }
 
-    fn receive(&self, arrival: Arrival) {
+    fn receive(&self, socket: OwnedFd) {
+        self.take_in(self.places.admit(socket));
+    }
+
+    fn make_room(&self) -> bool {
+        self.parking.take_longest_idle().is_some()
+    }
+
+    fn note_full(&self) {
+        self.full_house.note(self.places.capacity());
+    }
+}
+
+impl Worker {
+    /// Takes what came, with a place or without.
+    fn take_in(self: &Rc<Self>, arrival: Arrival) {
         match arrival {
             Arrival::Admitted(connection) => self.admit(connection),
             Arrival::Surplus(socket) => {
@@ -36,16 +51,13 @@ impl Host for Rc<Worker> {
         }
     }
 
-    fn make_room(&self) -> bool {
-        self.parking.take_longest_idle().is_some()
+    /// Takes what an acceptor sends, until that ends.
+    pub(super) async fn take_from(self: &Rc<Self>, mut queue: mpsc::Receiver<Arrival>) {
+        while let Some(arrival) = queue.recv().await {
+            self.take_in(arrival);
+        }
     }
 
-    fn note_full(&self) {
-        self.full_house.note(&self.capacity);
-    }
-}
-
-impl Worker {
     /// Parks a new connection, unless its client has sent something already.
     fn admit(self: &Rc<Self>, connection: BareConnection) {
         if self.phase.get() != Phase::Serving || has_news(&connection.socket) {
@@ -57,8 +69,8 @@ impl Worker {
 
     /// One connection more than there are places: the longest idle one makes room, or it is refused.
     fn receive_surplus(self: &Rc<Self>, socket: OwnedFd) {
-        if self.capacity.when_full() == WhenFull::Evict && self.make_room() {
-            if let Arrival::Admitted(connection) = self.capacity.admit(socket) {
+        if self.places.capacity().when_full() == WhenFull::Evict && self.make_room() {
+            if let Arrival::Admitted(connection) = self.places.admit(socket) {
                 self.admit(connection);
             }
             return;

@@ -1,7 +1,8 @@
-//! Step 1 of 7, socket: opens the listeners, one for each worker and address.
+//! Step 1 of 7, socket: opens the listeners on every address, as many as the way of accepting wants.
 //!
-//! Listeners of one address share it by `SO_REUSEPORT` (socket(7)), and the kernel spreads connections over them evenly by a
-//! hash of their addresses.
+//! With `reuseport` each worker has one of its own: listeners of one address share it by `SO_REUSEPORT` (socket(7)), and the
+//! kernel spreads connections over them evenly by a hash of their addresses. With `shared` all workers have the same one, with
+//! `handoff` those of one process do.
 //!
 //! **Invariant:** an address that another program listens on is refused, though `SO_REUSEPORT` would let a second program of
 //! the same user share it silently.
@@ -14,14 +15,18 @@ use std::net::{SocketAddr, TcpListener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::Topology;
+use crate::config::workers::Accept;
+
 /// Connections that wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
 
-/// All listeners, grouped by worker.
+/// All listeners, grouped by process.
 #[derive(Debug)]
 pub struct Listeners {
     addresses: Vec<SocketAddr>,
-    by_worker: Vec<Vec<TcpListener>>,
+    /// For each process and each of its workers that has listeners of its own, one for each address.
+    by_process: Vec<Vec<Vec<TcpListener>>>,
 }
 
 /// An address that cannot be listened on.
@@ -49,20 +54,30 @@ pub enum SocketError {
 }
 
 impl Listeners {
-    /// Opens a listener on each address for each worker; port 0 takes a free one, the same for all workers.
-    pub fn open(addresses: &[SocketAddr], workers: usize) -> Result<Self, SocketError> {
-        let mut by_worker: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    /// Opens a listener on each address for whoever has one of its own; port 0 takes a free one, the same for all.
+    pub fn open(addresses: &[SocketAddr], topology: Topology) -> Result<Self, SocketError> {
+        let owners = if topology.accept == Accept::Reuseport { topology.workers.get() } else { 1 };
+        let mut by_process: Vec<Vec<Vec<TcpListener>>> =
+            (0..topology.processes.get()).map(|_| (0..owners).map(|_| Vec::new()).collect()).collect();
         let mut opened = Vec::with_capacity(addresses.len());
         for &wanted in addresses {
             let mut address = claim(wanted)?;
-            for listeners in &mut by_worker {
-                let listener = listen(address).map_err(|error| explain(address, error))?;
+            let mut first: Option<TcpListener> = None;
+            for listeners in by_process.iter_mut().flatten() {
+                let listener = match &first {
+                    Some(first) if topology.accept == Accept::Shared => first.try_clone(),
+                    _ => listen(address),
+                };
+                let listener = listener.map_err(|error| explain(address, error))?;
                 address = listener.local_addr().map_err(|error| explain(address, error))?;
+                if first.is_none() && topology.accept == Accept::Shared {
+                    first = Some(listener.try_clone().map_err(|error| explain(address, error))?);
+                }
                 listeners.push(listener);
             }
             opened.push(address);
         }
-        Ok(Self { addresses: opened, by_worker })
+        Ok(Self { addresses: opened, by_process })
     }
 
     /// The addresses in force, with the ports that were found for 0.
@@ -70,15 +85,27 @@ impl Listeners {
         &self.addresses
     }
 
-    /// Descriptors that they take.
-    pub fn count(&self) -> usize {
-        self.by_worker.iter().map(Vec::len).sum()
+    /// The listeners of each process, in the order in which [`share_out`] wants them.
+    pub fn into_processes(self) -> impl Iterator<Item = Vec<TcpListener>> {
+        self.by_process.into_iter().map(|owners| owners.into_iter().flatten().collect())
     }
+}
 
-    /// Each worker's listeners.
-    pub(super) fn into_shares(self) -> impl Iterator<Item = Vec<TcpListener>> {
-        self.by_worker.into_iter()
+/// What each of a process's workers listens on. Where they share the listeners, each gets a descriptor of its own.
+pub(super) fn share_out(
+    listeners: Vec<TcpListener>,
+    accept: Accept,
+    workers: usize,
+) -> io::Result<Vec<Vec<TcpListener>>> {
+    if accept != Accept::Reuseport {
+        let clones = || listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
+        let mut shares = (1..workers).map(|_| clones()).collect::<io::Result<Vec<_>>>()?;
+        shares.push(listeners);
+        return Ok(shares);
     }
+    let each = listeners.len() / workers;
+    let mut listeners = listeners.into_iter();
+    Ok((0..workers).map(|_| listeners.by_ref().take(each).collect()).collect())
 }
 
 /// Makes sure that nobody listens there: without `SO_REUSEPORT` the kernel refuses to bind beside a listener (socket(7)). The socket
@@ -142,26 +169,50 @@ mod tests {
 
     const ANY: &str = "127.0.0.1:0";
 
+    fn topology(processes: u32, workers: u32, accept: Accept) -> Topology {
+        let number = |n| std::num::NonZeroU32::new(n).unwrap();
+        Topology { processes: number(processes), workers: number(workers), accept }
+    }
+
+    /// The sockets of all workers over all processes, by their inodes, which tell a socket from another.
+    fn sockets(accept: Accept) -> Vec<Vec<u64>> {
+        use std::os::fd::AsFd as _;
+        let listeners = Listeners::open(&[ANY.parse().unwrap(); 2], topology(2, 3, accept)).unwrap();
+        let ports: Vec<u16> = listeners.addresses().iter().map(SocketAddr::port).collect();
+        assert!(ports[0] != ports[1] && ports[0] != 0, "{ports:?}");
+        let processes = listeners.into_processes();
+        let shares: Vec<Vec<TcpListener>> =
+            processes.flat_map(|process| share_out(process, accept, 3).unwrap()).collect();
+        for share in &shares {
+            let found: Vec<u16> = share.iter().map(|one| one.local_addr().unwrap().port()).collect();
+            assert_eq!(found, ports);
+        }
+        let inode = |listener: &TcpListener| rustix::fs::fstat(listener.as_fd()).unwrap().st_ino;
+        shares.iter().map(|share| share.iter().map(inode).collect()).collect()
+    }
+
     #[test]
-    fn workers_share_one_port() {
-        let listeners = Listeners::open(&[ANY.parse().unwrap()], 3).unwrap();
-        let port = listeners.addresses()[0].port();
-        assert_ne!(port, 0);
-        let shares: Vec<Vec<TcpListener>> = listeners.into_shares().collect();
-        assert_eq!(shares.len(), 3);
-        assert!(shares.iter().flatten().all(|listener| listener.local_addr().unwrap().port() == port));
+    fn every_worker_listens_on_every_address_and_shares_as_it_should() {
+        for (accept, distinct) in [(Accept::Reuseport, 12), (Accept::Shared, 2), (Accept::Handoff, 4)] {
+            let sockets = sockets(accept);
+            assert_eq!(sockets.len(), 6, "{accept:?}");
+            let all: std::collections::BTreeSet<u64> = sockets.into_iter().flatten().collect();
+            assert_eq!(all.len(), distinct, "{accept:?}");
+        }
     }
 
     #[test]
     fn an_address_in_use_is_refused_even_by_our_own_kind() {
-        let first = Listeners::open(&[ANY.parse().unwrap()], 1).unwrap();
-        let refused = Listeners::open(first.addresses(), 1).unwrap_err();
+        let alone = topology(1, 1, Accept::Reuseport);
+        let first = Listeners::open(&[ANY.parse().unwrap()], alone).unwrap();
+        let refused = Listeners::open(first.addresses(), alone).unwrap_err();
         assert!(matches!(refused, SocketError::InUse(_)), "{refused}");
     }
 
     #[test]
     fn an_address_of_another_machine_is_refused() {
-        let refused = Listeners::open(&["192.0.2.1:0".parse().unwrap()], 1).unwrap_err();
+        let refused =
+            Listeners::open(&["192.0.2.1:0".parse().unwrap()], topology(1, 1, Accept::Shared)).unwrap_err();
         assert!(matches!(refused, SocketError::NotOurs(_)), "{refused}");
     }
 }

@@ -7,7 +7,9 @@
 pub enum Stop {
     /// Serve.
     Run,
-    /// Take what waits in the backlog, answer what runs, then end.
+    /// Leave the listeners to others, who go on accepting from them; answer what runs, then end.
+    Retire,
+    /// Take what waits in the backlog and close it, answer what runs, then end.
     Drain,
     /// End at once.
     Now,

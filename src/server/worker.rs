@@ -16,9 +16,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use super::WorkerEnd;
+use super::ThreadEnd;
 use super::accept;
-use super::admission::{Capacity, FullHouse};
+use super::admission::{Arrival, FullHouse, WorkerPlaces};
 use super::connection::ConnectionState;
 use super::parking::Parking;
 use super::readable::watch_listener;
@@ -33,14 +33,22 @@ const SCRATCH: usize = 64 * 1024;
 
 /// What one worker is started with.
 pub(super) struct Share {
-    pub(super) listeners: Vec<TcpListener>,
+    pub(super) intake: Intake,
     pub(super) pool: PoolSettings,
     pub(super) limits: LimitsArgs,
-    pub(super) capacity: Arc<Capacity>,
+    pub(super) places: Arc<WorkerPlaces>,
     pub(super) dispatch: Dispatch,
     pub(super) lab: Option<Lab>,
     pub(super) reach: Arc<Reach>,
     pub(super) stop: watch::Receiver<Stop>,
+}
+
+/// How connections come to a worker.
+pub(super) enum Intake {
+    /// It accepts them itself.
+    Listeners(Vec<TcpListener>),
+    /// An acceptor sends them.
+    Queue(mpsc::Receiver<Arrival>),
 }
 
 /// What the connections of one worker share.
@@ -54,24 +62,24 @@ pub(super) struct Worker {
     /// Those that are served; the others are parked.
     pub(super) connections: RefCell<Slab<Rc<ConnectionState>>>,
     pub(super) parking: Parking,
-    pub(super) capacity: Arc<Capacity>,
+    pub(super) places: Arc<WorkerPlaces>,
     pub(super) full_house: FullHouse,
-    /// Accept loops that still run.
+    /// Accept loops that still run, or the acceptor's queue.
     accepting: Cell<usize>,
     /// Wakes a drain that waits for the last connection and the last accept loop.
     emptied: Notify,
 }
 
-/// Tells the server of a worker's end, also when the worker panics.
+/// Tells the server of a thread's end, also when it panics.
 pub(super) struct Report {
-    worker: usize,
-    to: mpsc::UnboundedSender<WorkerEnd>,
+    thread: String,
+    to: mpsc::UnboundedSender<ThreadEnd>,
     told: bool,
 }
 
 impl Report {
-    pub(super) fn new(worker: usize, to: mpsc::UnboundedSender<WorkerEnd>) -> Self {
-        Self { worker, to, told: false }
+    pub(super) fn new(thread: &str, to: mpsc::UnboundedSender<ThreadEnd>) -> Self {
+        Self { thread: thread.to_owned(), to, told: false }
     }
 
     pub(super) fn ended_with(&mut self, outcome: Result<(), String>) {
@@ -81,7 +89,7 @@ impl Report {
     fn tell(&mut self, failure: Option<String>) {
         self.told = true;
         // Nobody listens only when the whole program is ending.
-        let _ = self.to.send(WorkerEnd { worker: self.worker, failure });
+        let _ = self.to.send(ThreadEnd { thread: self.thread.clone(), failure });
     }
 }
 
@@ -104,7 +112,7 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         let worker = start(share)?;
         tell_ready();
         // The sender lives as long as the server; a closed channel means that the program is ending.
-        if stop.wait_for(|stop| *stop != Stop::Run).await.is_ok_and(|stop| *stop == Stop::Drain) {
+        if stop.wait_for(|stop| *stop != Stop::Run).await.is_ok_and(|stop| *stop != Stop::Now) {
             tokio::select! {
                 () = worker.drain() => {}
                 _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
@@ -127,29 +135,30 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
     let worker = Rc::new(Worker {
         context: Context::new(database, deadline, share.lab),
         parking,
-        capacity: share.capacity,
+        places: share.places,
         full_house: FullHouse::default(),
         limits: share.limits,
         phase: Cell::new(Phase::Serving),
         scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
         gathered: RefCell::default(),
         connections: RefCell::default(),
-        accepting: Cell::new(share.listeners.len()),
+        accepting: Cell::new(0),
         emptied: Notify::new(),
     });
     tokio::task::spawn_local(keep_date(Rc::clone(&worker)));
     tokio::task::spawn_local(Rc::clone(&worker).wake_parked());
     tokio::task::spawn_local(Rc::clone(&worker).expire_parked());
     tokio::task::spawn_local(Rc::clone(&worker).give_memory_back());
-    for listener in share.listeners {
-        let listener =
-            watch_listener(listener).map_err(|error| format!("its listener cannot be watched: {error}"))?;
-        let (accepting, stop) = (Rc::clone(&worker), share.stop.clone());
-        tokio::task::spawn_local(async move {
-            accept::accept(listener, &accepting, stop).await;
-            accepting.accepting.set(accepting.accepting.get() - 1);
-            accepting.tell_if_empty();
-        });
+    match share.intake {
+        Intake::Listeners(listeners) => {
+            for listener in listeners {
+                let listener = watch_listener(listener)
+                    .map_err(|error| format!("its listener cannot be watched: {error}"))?;
+                let stop = share.stop.clone();
+                worker.take_by(async move |worker| accept::accept(listener, worker, stop).await);
+            }
+        }
+        Intake::Queue(queue) => worker.take_by(async move |worker| worker.take_from(queue).await),
     }
     Ok(worker)
 }
@@ -164,6 +173,17 @@ async fn keep_date(worker: Rc<Worker>) {
 }
 
 impl Worker {
+    /// Takes connections in by a task, which counts as open until it ends.
+    fn take_by(self: &Rc<Self>, way: impl AsyncFnOnce(&Rc<Self>) + 'static) {
+        self.accepting.set(self.accepting.get() + 1);
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            way(&worker).await;
+            worker.accepting.set(worker.accepting.get() - 1);
+            worker.tell_if_empty();
+        });
+    }
+
     /// Ends all connections, giving each its due: see the interface's "Stop".
     async fn drain(self: &Rc<Self>) {
         let begin = Instant::now();

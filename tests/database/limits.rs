@@ -35,6 +35,23 @@ fn too_few_connections_at_first_contact_end_with_78_and_both_numbers() {
 }
 
 #[test]
+fn several_processes_want_room_for_the_one_that_a_reload_replaces() {
+    let (cluster, _admin) = small_cluster(14);
+    let setup = |most: &str| {
+        ServerSetup::of(&["serve", "--port", "0", "--processes", "2", "--workers", "1"])
+            .args(&["--pool-per-core", "100", "--database-max-conn", most])
+            .env("DATABASE_URL", cluster.url("rows"))
+    };
+    let finished = setup("8").run();
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+    assert!(finished.stderr.contains("wants 8") && finished.stderr.contains("4 more"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("DATABASE_MAX_CONN=6"), "6 and 3 of 10: {}", finished.stderr);
+    let mut server = setup("6").start();
+    assert_eq!(get(&server, "/json").status, 200);
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
 fn a_limit_of_the_role_counts_like_one_of_the_server() {
     let (cluster, admin) = small_cluster(50);
     admin.run("ALTER ROLE plimsoll CONNECTION LIMIT 3");

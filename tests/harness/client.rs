@@ -57,6 +57,11 @@ impl Client {
         self.stream.try_clone().expect("a second handle")
     }
 
+    /// The port that the server knows it by.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().expect("a connected socket").port()
+    }
+
     /// GET on the open connection.
     pub(crate) fn get(&mut self, target: &str) -> Response {
         self.send(request("GET", target));

@@ -15,6 +15,7 @@ mod frontend;
 mod parked;
 mod patience;
 mod ports;
+pub(crate) mod processes;
 mod requests;
 mod response;
 mod server;

@@ -7,6 +7,11 @@ use std::fs;
 
 /// Connections in the epoll instances that are themselves watched by an epoll instance: proc(5), `/proc/PID/fdinfo`.
 pub(super) fn count(pid: u32) -> usize {
+    by_worker(pid).iter().sum()
+}
+
+/// The same for each worker that has any, in no order.
+pub(super) fn by_worker(pid: u32) -> Vec<usize> {
     let watched: HashMap<String, Vec<String>> = fs::read_dir(format!("/proc/{pid}/fdinfo"))
         .into_iter()
         .flatten()
@@ -14,7 +19,7 @@ pub(super) fn count(pid: u32) -> usize {
         .map(|entry| (entry.file_name().to_string_lossy().into_owned(), targets(&entry.path())))
         .collect();
     let parks = watched.iter().filter(|(epoll, _)| watched.values().flatten().any(|target| target == *epoll));
-    parks.map(|(_, targets)| targets.len()).sum()
+    parks.map(|(_, targets)| targets.len()).filter(|count| *count > 0).collect()
 }
 
 /// The descriptors that an epoll instance watches; none for any other descriptor.

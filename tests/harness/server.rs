@@ -14,6 +14,7 @@ use super::child::{Finished, Program};
 use super::client::Client;
 use super::database::TestDatabase;
 use super::patience::{PATIENCE, wait_until};
+use super::processes;
 
 /// What to start, before it is started.
 pub(crate) struct ServerSetup {
@@ -137,10 +138,31 @@ impl TestServer {
         super::parked::count(self.pid())
     }
 
+    /// The same for each worker that has any, in no order.
+    pub(crate) fn parked_by_worker(&self) -> Vec<usize> {
+        super::parked::by_worker(self.pid())
+    }
+
     /// Waits until so many are.
     pub(crate) fn wait_until_parked(&self, count: usize) {
         wait_until(&format!("{count} connections to be parked"), PATIENCE, || {
             (self.parked() == count).then_some(())
+        });
+    }
+
+    /// Its child processes, once there are so many.
+    pub(crate) fn children(&self, count: usize) -> Vec<u32> {
+        wait_until(&format!("{count} processes"), PATIENCE, || {
+            Some(processes::children_of(self.pid())).filter(|children| children.len() == count)
+        })
+    }
+
+    /// Waits until so many lines of its log hold these words.
+    pub(crate) fn wait_for_lines(&self, words: &str, count: usize) {
+        let mut found = 0;
+        self.wait_for_line(&format!("{count} lines with {words:?}"), |line| {
+            found += usize::from(line.contains(words));
+            (found == count).then_some(())
         });
     }
 

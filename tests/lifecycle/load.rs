@@ -13,7 +13,7 @@ use crate::harness::{Client, PATIENCE, ServerSetup, TestDatabase, TestServer, re
 const ROUTES: [&str; 5] = ["/db", "/plaintext", "/queries?queries=20", "/updates?queries=5", "/fortunes"];
 
 /// Asks until an answer says that it was the last; gives how many were answered, or what went wrong.
-pub(super) fn ask_to_the_end(
+pub(crate) fn ask_to_the_end(
     mut client: Client,
     number: usize,
     answered: &AtomicUsize,
@@ -38,11 +38,11 @@ pub(super) fn ask_to_the_end(
 }
 
 /// Waits until this many requests were answered.
-pub(super) fn wait_for_load(answered: &AtomicUsize, count: usize) {
+pub(crate) fn wait_for_load(answered: &AtomicUsize, count: usize) {
     wait_until("the load to run", PATIENCE, || (answered.load(Ordering::Relaxed) > count).then_some(()));
 }
 
-fn drain_under_load(mut server: TestServer, signal: Signal) {
+pub(crate) fn drain_under_load(mut server: TestServer, signal: Signal) {
     let address = server.address();
     let answered = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -87,7 +87,10 @@ fn a_stop_under_load_with_exclusive_checkouts_loses_no_request() {
 #[test]
 fn one_shot_clients_lose_no_request_either() {
     let database = TestDatabase::create();
-    let mut server = TestServer::on(&database);
+    stop_under_one_shot_clients(TestServer::on(&database));
+}
+
+pub(crate) fn stop_under_one_shot_clients(mut server: TestServer) {
     let address = server.address();
     let answered = AtomicUsize::new(0);
     thread::scope(|scope| {

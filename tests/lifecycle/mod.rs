@@ -5,7 +5,7 @@
 mod backlog;
 mod drain;
 mod hurry;
-mod load;
+pub(crate) mod load;
 mod output;
 mod private;
 mod terminal;

@@ -113,15 +113,16 @@ fn ask_database(args: &DoctorArgs, facts: &Facts, question: &Question) -> Result
     })
 }
 
-/// The service's own plan for this many processes; workers are the cores, divided by the processes.
+/// The service's own plan for this many processes, a reload's overlap included; workers are the cores, divided by the processes.
 fn connections_wanted(args: &DoctorArgs, processes: u64) -> Result<u64, SettingsError> {
     let cores = workers::usable_cores();
     let processes = u32::try_from(processes).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
     let each = NonZeroU32::new(cores.get() / processes).unwrap_or(NonZeroU32::MIN);
     let workers = processes.saturating_mul(each);
-    let input = PlanInput { cores, workers, pool_per_core: args.pool_per_core, upper_bound: None };
+    let pool_per_core = args.pool_per_core;
+    let input = PlanInput { cores, workers, processes, pool_per_core, upper_bound: None };
     let plan = Plan::new(input).map_err(|error| SettingsError::new(error.to_string()))?;
-    Ok(plan.connections_total().into())
+    Ok(plan.connections_total().saturating_add(plan.overlap()).into())
 }
 
 fn ask(config: &Config) -> Result<crate::database::plan::Room, String> {

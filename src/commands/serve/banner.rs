@@ -6,30 +6,46 @@ use std::net::SocketAddr;
 
 use super::room::Room;
 use crate::commands::say;
-use crate::config::ServeArgs;
 use crate::config::database::{Dispatch, Driver, Statements};
 use crate::config::lab::Burn;
+use crate::config::{ServeArgs, Topology};
 use crate::database::plan::Plan;
 use crate::server::Placement;
 
+/// What the banner says, besides the settings.
+pub(super) struct Shown<'a> {
+    pub(super) topology: Topology,
+    pub(super) plan: &'a Plan,
+    pub(super) addresses: &'a [SocketAddr],
+    pub(super) room: Room,
+    pub(super) placement: Placement,
+    /// The processes under a supervisor.
+    pub(super) pids: &'a [u32],
+}
+
+/// More process ids than these would fill the screen.
+const MOST_PIDS: usize = 8;
+
 /// What is known before the database is asked.
-pub(super) fn print(
-    args: &ServeArgs,
-    plan: &Plan,
-    workers: u32,
-    placement: Placement,
-    addresses: &[SocketAddr],
-    room: Room,
-) {
+pub(super) fn print(args: &ServeArgs, shown: &Shown<'_>) {
+    let Shown { topology, plan, addresses, room, placement, pids } = shown;
     let cores = crate::config::workers::usable_cores();
     say(format_args!("plimsoll {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
-    for address in addresses {
+    for address in *addresses {
         line("listening", &format!("http://{address}"));
     }
     let noun = if cores.get() == 1 { "core" } else { "cores" };
     let sched = if placement.batch { ", SCHED_BATCH" } else { "" };
     let pinned = if placement.pinned { ", each pinned to a core" } else { "" };
-    line("workers", &format!("{workers} ({cores} {noun}){sched}{pinned}"));
+    line("workers", &format!("{} ({cores} {noun}){sched}{pinned}", topology.workers_total()));
+    let pids = match pids.len() {
+        1..=MOST_PIDS => {
+            let pids = pids.iter().map(ToString::to_string).collect::<Vec<_>>();
+            format!(", pids {}", pids.join(" "))
+        }
+        _ => String::new(),
+    };
+    line("topology", &format!("{topology}{pids}"));
     let dispatch = match args.database.dispatch {
         Dispatch::Pipelined => "pipelined",
         Dispatch::Exclusive => "exclusive",
@@ -50,7 +66,8 @@ pub(super) fn print(
         };
         line("lab", &format!("/lab/wait, /lab/burn ({place}) and /lab/echo are served too"));
     }
-    line("limits", &room.describe());
+    let each = if topology.processes.get() == 1 { "" } else { "in each process " };
+    line("limits", &format!("{each}{}", room.describe()));
     if let Some(advice) = plan.advice() {
         line("note", &advice);
     }

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use crate::commands::fail;
+use crate::database::Config;
 use crate::database::plan::{Plan, Room};
 use crate::database::probe::{self, Facts};
-use crate::database::{Config, Reach};
+use crate::exit::Exit;
 
 /// Time between attempts at the first contact.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -19,13 +21,61 @@ pub(super) enum Refused {
     Unreached(String),
 }
 
+/// How long the first contact may hold up the workers; longer, and they serve what needs no database meanwhile.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// The database as the service was told of it.
+pub(super) struct Place<'a> {
+    pub(super) config: &'a Config,
+    /// For people.
+    pub(super) name: String,
+}
+
+impl Place<'_> {
+    /// What there is, for people.
+    pub(super) fn describe(&self, facts: &Facts) -> String {
+        format!("PostgreSQL {} {}", facts.version, self.name)
+    }
+
+    /// The first look at the start, before any connection of ours is open: what it finds, or why the start ends.
+    pub(super) async fn first_look(&self, plan: &Plan) -> Result<Result<Facts, String>, Refused> {
+        let facts = match look(self.config).await {
+            Ok(facts) => facts,
+            Err(why) => return Ok(Err(why)),
+        };
+        if check(plan, &facts, 0).is_ok() {
+            return Ok(Ok(facts));
+        }
+        // A predecessor's sessions may be ending just now: after a restart they are gone at the second look.
+        tokio::time::sleep(FIRST_LOOK).await;
+        match look(self.config).await {
+            Ok(facts) => check(plan, &facts, 0).map(|()| Ok(facts)),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
+    /// The rest of the first contact, where the first look did not reach the database.
+    pub(super) async fn first_contact(
+        &self,
+        plan: &Plan,
+        ours: impl Fn() -> u32,
+        patience: Option<Duration>,
+    ) -> Result<(), Refused> {
+        let facts = first_contact(self.config, patience).await?;
+        check(plan, &facts, ours())?;
+        tracing::info!("first contact: {}", self.describe(&facts));
+        Ok(())
+    }
+}
+
+/// Asks once, for no longer than workers may be held up.
+pub(super) async fn look(config: &Config) -> Result<Facts, String> {
+    let asked = tokio::time::timeout(FIRST_LOOK, probe::ask(config)).await;
+    asked.unwrap_or_else(|_| Err("it has not answered yet".into()))
+}
+
 /// Asks until PostgreSQL answers or `patience` is over; without patience for as long as it takes.
-pub(super) async fn first_contact(
-    config: &Config,
-    plan: &Plan,
-    reach: &Reach,
-    patience: Option<Duration>,
-) -> Result<Facts, Refused> {
+async fn first_contact(config: &Config, patience: Option<Duration>) -> Result<Facts, Refused> {
     let mut last = String::from("it was not asked yet");
     let asked = async {
         loop {
@@ -36,18 +86,27 @@ pub(super) async fn first_contact(
             tokio::time::sleep(PAUSE).await;
         }
     };
-    let facts = match patience {
-        None => asked.await,
+    match patience {
+        None => Ok(asked.await),
         Some(patience) => match tokio::time::timeout(patience, asked).await {
-            Ok(facts) => facts,
-            Err(_) => return Err(Refused::Unreached(last)),
+            Ok(facts) => Ok(facts),
+            Err(_) => Err(Refused::Unreached(last)),
         },
-    };
-    check(plan, &facts, reach).map(|()| facts)
+    }
 }
 
 /// Holds the plan against what the server says; connections of our own are part of the plan, not in its way.
-pub(super) fn check(plan: &Plan, facts: &Facts, reach: &Reach) -> Result<(), Refused> {
-    let room = Room { taken: facts.room.taken.saturating_sub(reach.open()), ..facts.room };
+pub(super) fn check(plan: &Plan, facts: &Facts, ours: u32) -> Result<(), Refused> {
+    let room = Room { taken: facts.room.taken.saturating_sub(ours), ..facts.room };
     plan.check(room).map_err(|error| Refused::NoRoom(error.to_string()))
+}
+
+/// Says why the start ends.
+pub(super) fn refuse(refused: Refused) -> Exit {
+    match refused {
+        Refused::NoRoom(why) => fail(Exit::Settings, why),
+        Refused::Unreached(why) => {
+            fail(Exit::DatabaseUnreached, format_args!("the database was not reached in time: {why}"))
+        }
+    }
 }

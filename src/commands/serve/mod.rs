@@ -1,70 +1,76 @@
 //! `plimsoll serve`: puts the house together, keeps it, and takes it apart.
 //!
-//! [`run`] checks every setting before anything is touched; [`house`] opens the database and starts the workers; [`banner`]
-//! says what runs.
+//! [`run`] checks every setting before anything is touched; [`house`] opens the database; [`single`] starts the workers, or
+//! [`several`] the supervisor, whose children enter by [`child`]; [`banner`] says what runs; [`anew`] reads settings for a reload.
 //!
 //! **Invariant:** the private PostgreSQL is started before the workers and stopped after them.
 
 use crate::config::database::Target;
 use crate::config::report::WorkedOut;
-use crate::config::{self, Parsed, ServeArgs, SettingsError};
+use crate::config::{self, Parsed, Refusal, ServeArgs, SettingsError, Topology};
 use crate::database::plan::{Plan, PlanInput};
 use crate::database::{Config, embedded, target};
 use crate::exit::Exit;
-use crate::logging;
-use crate::server::{Listeners, Reserve, socket};
+use crate::logging::Log;
+use crate::server::{Listeners, socket};
 
 use super::{fail, print};
 
+mod anew;
 mod banner;
+mod child;
 mod contact;
 mod house;
+mod makings;
 mod private;
 mod room;
+mod several;
 mod signals;
+mod single;
+
+/// Reads the settings of a running service anew.
+pub(crate) type Reread<'a> = &'a dyn Fn() -> Result<(Box<ServeArgs>, Parsed), Refusal>;
 
 /// Settings that were found to go together.
 struct Checked {
     plan: Plan,
-    workers: u32,
+    topology: Topology,
     /// The database that was named; none stands for the private one.
     given: Option<Config>,
 }
 
 /// Serves until told to stop.
-pub(crate) fn run(args: &ServeArgs, parsed: &Parsed) -> Exit {
+pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit {
+    if let Some(index) = args.child.process_index {
+        return child::run(args, index);
+    }
     let checked = match check(args) {
         Ok(checked) => checked,
         Err(error) => return fail(Exit::Settings, error),
-    };
-    let log = match logging::filter() {
-        Ok(log) => log,
-        Err(why) => return fail(Exit::Settings, why),
     };
     if args.show_config {
         print(config::report::show(parsed, &worked_out(args, &checked)));
         return Exit::Done;
     }
-    logging::install(log);
-    let (before, descriptors) = socket::raise_descriptor_limit();
-    let listeners = match Listeners::open(&args.listen.addresses(), checked.workers as usize) {
-        Ok(listeners) => listeners,
-        Err(error) => return fail(Exit::System, error),
+    let log = match Log::install(&args.log, None) {
+        Ok(log) => log,
+        Err(why) => return fail(Exit::Settings, why),
     };
-    let reserve = Reserve {
-        workers: checked.workers,
-        listeners: listeners.count(),
-        database_connections: checked.plan.connections_total(),
-    };
-    let room = match room::Room::of(before, descriptors, reserve, args.limits.max_connections) {
+    let descriptors = socket::raise_descriptor_limit();
+    let room = match room(args, &checked, descriptors) {
         Ok(room) => room,
         Err(error) => return fail(Exit::Settings, error),
+    };
+    let listeners = match Listeners::open(&args.listen.addresses(), checked.topology) {
+        Ok(listeners) => listeners,
+        Err(error) => return fail(Exit::System, error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
+    let house = house::House { args, parsed, reread, checked, log, descriptors, room };
     match runtime {
-        Ok(runtime) => runtime.block_on(house::live(args, checked, listeners, room)),
+        Ok(runtime) => runtime.block_on(house::live(house, listeners)),
         Err(error) => fail(Exit::System, format_args!("no event loop can be made: {error}")),
     }
 }
@@ -74,17 +80,28 @@ fn check(args: &ServeArgs) -> Result<Checked, SettingsError> {
     args.limits.check()?;
     let target = args.database.target()?;
     let cores = config::workers::usable_cores();
-    let workers = args.workers.count(cores);
+    let topology = args.workers.topology(cores);
     let plan = Plan::new(PlanInput {
         cores,
-        workers,
+        workers: topology.workers_total(),
+        processes: topology.processes,
         pool_per_core: args.database.pool_per_core,
         upper_bound: args.database.database_max_conn,
     });
     let plan = plan.map_err(|error| SettingsError::new(error.to_string()))?;
     let given = target::configuration(&target)?;
     debug_assert_eq!(given.is_none(), target == Target::Private);
-    Ok(Checked { plan, workers: workers.get(), given })
+    Ok(Checked { plan, topology, given })
+}
+
+/// The room for connections in the largest process, which is the first.
+fn room(
+    args: &ServeArgs,
+    checked: &Checked,
+    descriptors: (Option<u64>, Option<u64>),
+) -> Result<room::Room, SettingsError> {
+    let seat = room::Seat { index: 0, database_connections: checked.plan.connections_of_largest_process() };
+    room::Room::of_process(args, checked.topology, seat, descriptors)
 }
 
 /// What `--show-config` shows for settings whose default is worked out at start.
@@ -93,7 +110,7 @@ fn worked_out(args: &ServeArgs, checked: &Checked) -> Vec<WorkedOut> {
     let addresses = args.listen.addresses();
     let mut shown = vec![
         by_default("listen", addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        by_default("workers", checked.workers.to_string()),
+        by_default("workers", checked.topology.workers.to_string()),
     ];
     if let Some(config) = &checked.given {
         let variable = std::env::var_os("PGSERVICE").filter(|name| !name.is_empty());

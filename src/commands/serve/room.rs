@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** pure. What the system allows comes in as numbers.
 
-use crate::config::SettingsError;
+use crate::config::workers::Accept;
+use crate::config::{ServeArgs, SettingsError, Topology};
 use crate::server::Reserve;
 
 /// The limits in force.
@@ -18,8 +19,47 @@ pub(super) struct Room {
     reserve: u64,
 }
 
+/// Which of the processes it is, and what it has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    /// From 0.
+    pub(super) index: u32,
+    pub(super) database_connections: u32,
+}
+
 impl Room {
-    pub(super) fn of(
+    /// The room in one process; what is asked for is divided evenly between the processes.
+    pub(super) fn of_process(
+        args: &ServeArgs,
+        topology: Topology,
+        seat: Seat,
+        (before, descriptors): (Option<u64>, Option<u64>),
+    ) -> Result<Self, SettingsError> {
+        let (processes, workers) = (u64::from(topology.processes.get()), topology.workers.get());
+        let asked = args.limits.max_connections;
+        if let Some(asked) = asked
+            && asked < processes
+        {
+            return Err(SettingsError::new(format!(
+                "--max-connections {asked} leaves some of the {processes} processes without any. Ask for {processes} or more, or \
+                 set --processes {asked}"
+            )));
+        }
+        let addresses = args.listen.addresses().len();
+        let reserve = Reserve {
+            workers,
+            listeners: if topology.accept == Accept::Handoff {
+                addresses
+            } else {
+                addresses * workers as usize
+            },
+            database_connections: seat.database_connections,
+        };
+        let share = |asked: u64| asked / processes + u64::from(u64::from(seat.index) < asked % processes);
+        Self::of(before, descriptors, reserve, asked.map(share))
+    }
+
+    fn of(
         before: Option<u64>,
         descriptors: Option<u64>,
         reserve: Reserve,

@@ -6,6 +6,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Stop;
 
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// SIGTERM, SIGINT, SIGQUIT.
+    Stop(Stop),
+    /// SIGHUP.
+    Reload,
+}
+
 /// The signals that `serve` knows.
 pub(super) struct Signals {
     terminate: Signal,
@@ -26,20 +35,25 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal that asks for a stop, and says how: gently the first time, at once from the second on and
-    /// for SIGQUIT.
+    /// Waits for the next signal. The first that asks for a stop asks for a gentle one, every one after it, and SIGQUIT, for one
+    /// at once.
+    pub(super) async fn next(&mut self) -> Heard {
+        let stop = tokio::select! {
+            _ = self.terminate.recv() => Stop::Drain,
+            _ = self.interrupt.recv() => Stop::Drain,
+            _ = self.quit.recv() => Stop::Now,
+            _ = self.hang_up.recv() => return Heard::Reload,
+        };
+        Heard::Stop(if std::mem::replace(&mut self.heard, true) { Stop::Now } else { stop })
+    }
+
+    /// Waits for the next signal that asks for a stop, at a time when nothing can be reloaded.
     pub(super) async fn next_stop(&mut self) -> Stop {
         loop {
-            let stop = tokio::select! {
-                _ = self.terminate.recv() => Stop::Drain,
-                _ = self.interrupt.recv() => Stop::Drain,
-                _ = self.quit.recv() => Stop::Now,
-                _ = self.hang_up.recv() => {
-                    tracing::info!("SIGHUP: settings are read at the start only; nothing changed");
-                    continue;
-                }
-            };
-            return if std::mem::replace(&mut self.heard, true) { Stop::Now } else { stop };
+            match self.next().await {
+                Heard::Stop(stop) => return stop,
+                Heard::Reload => tracing::info!("SIGHUP: there is nothing to reload just now"),
+            }
         }
     }
 }

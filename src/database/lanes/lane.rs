@@ -29,6 +29,8 @@ pub(super) struct Lane {
     deep_from: Cell<u32>,
     deadlines: RefCell<Slab<Instant>>,
     ended: Cell<bool>,
+    /// There are to be fewer lanes than there are: it takes no further request.
+    surplus: Cell<bool>,
 }
 
 impl Lane {
@@ -42,6 +44,7 @@ impl Lane {
             deep_from: Cell::new(choose::LEAST_DEEP),
             deadlines: RefCell::default(),
             ended: Cell::new(false),
+            surplus: Cell::new(false),
         }
     }
 
@@ -50,9 +53,18 @@ impl Lane {
         self.in_flight.get()
     }
 
-    /// How much it carries; nothing if it is closed.
+    pub(super) fn is_surplus(&self) -> bool {
+        self.surplus.get()
+    }
+
+    pub(super) fn set_surplus(&self, surplus: bool) {
+        self.surplus.set(surplus);
+    }
+
+    /// How much it carries; nothing if it is closed or takes no further request.
     pub(super) fn load(&self) -> Option<Load> {
-        (!self.is_closed()).then(|| Load { in_flight: self.in_flight(), deep_from: self.deep_from.get() })
+        (!self.is_closed() && !self.is_surplus())
+            .then(|| Load { in_flight: self.in_flight(), deep_from: self.deep_from.get() })
     }
 
     /// Takes note of its pace: what it answered since the last time, which was so long ago.

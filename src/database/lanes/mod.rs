@@ -1,6 +1,6 @@
 //! Lanes: database connections leased from the worker's pool, each carrying many requests at once.
 //!
-//! Which lane a request takes: see [`choose`]. A lane is opened when it is first needed and kept.
+//! Which lane a request takes: see [`choose`]. A lane is opened when it is first needed and kept, until a reload wants fewer.
 //!
 //! **Invariant:** a pending pipeline is never reused. A lane whose oldest request has outlived its deadline is ended, all its
 //! requests fail at once, and a new one is opened in its place.
@@ -114,13 +114,13 @@ impl Lanes {
         let open = self.open.borrow();
         let mut closed = false;
         let loads = open.iter().map(|lane| {
-            let load = lane.load();
-            closed |= load.is_none();
-            load
+            closed |= lane.is_closed();
+            lane.load()
         });
-        let choice = choose::choose(queries, self.settings.max_size, loads);
+        let max_size = self.settings.max_size();
+        let choice = choose::choose(queries, max_size, loads);
         let chosen = choice.lane.map(|index| Rc::clone(&open[index]));
-        let room = open.len() < self.settings.max_size as usize;
+        let room = open.len() < max_size as usize;
         drop(open);
         if closed {
             self.forget_closed();
@@ -130,6 +130,38 @@ impl Lanes {
             tokio::task::spawn_local(open::open_one(Rc::clone(self)));
         }
         chosen
+    }
+
+    /// Takes another number of lanes: those past it get no further request, and end when they have answered what they have.
+    pub(super) fn resize(&self, max_size: u32) {
+        self.pool.resize(max_size as usize);
+        for (index, lane) in self.open.borrow().iter().enumerate() {
+            lane.set_surplus(index >= max_size as usize);
+        }
+        self.end_surplus();
+        // Where there may be more now, those who wait may have one opened.
+        self.changed.notify_waiters();
+    }
+
+    /// Ends surplus lanes on which nothing is pending; the watch comes back for the others.
+    fn end_surplus(&self) {
+        let mut ended = false;
+        for lane in self.open.borrow().iter().filter(|lane| lane.is_surplus() && lane.in_flight() == 0) {
+            lane.close();
+            ended = true;
+        }
+        if ended {
+            self.forget_closed();
+        }
+    }
+
+    /// Takes a lane in that was opened just now; where there are enough by now, it ends again.
+    fn take_in(&self, lane: Lane) {
+        let mut open = self.open.borrow_mut();
+        lane.set_surplus(open.len() >= self.settings.max_size() as usize);
+        open.push(Rc::new(lane));
+        drop(open);
+        self.end_surplus();
     }
 
     /// Forgets lanes that are gone. With the last one, whoever is waiting to open another need not wait any longer.

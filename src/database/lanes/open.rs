@@ -20,7 +20,7 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
     loop {
         match lease(&lanes).await {
             Ok(lane) => {
-                lanes.open.borrow_mut().push(Rc::new(lane));
+                lanes.take_in(lane);
                 lanes.lost.set(false);
                 lanes.opening.set(false);
                 lanes.reach.reached();

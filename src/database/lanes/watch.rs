@@ -49,6 +49,9 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
                 tracing::warn!("a query outlived the request deadline; its database connection is replaced");
                 lane.end();
             }
+            drop(open);
+            lanes.end_surplus();
+            let open = lanes.open.borrow();
             lanes.watch.armed.set(open.iter().any(|lane| lane.in_flight() > 0 && !lane.is_closed()));
         }
     }

@@ -83,6 +83,9 @@ impl Parking {
         {
             return Err(connection);
         }
+        if let Some(connection) = queue.get(key) {
+            connection.place.note_parked();
+        }
         if kind == Kind::Served {
             self.memory.note_released();
         }
@@ -150,6 +153,7 @@ impl Parking {
         let connection = self.queue.borrow_mut().remove(key)?;
         // Once out of the list it must not be reported; it is ours and watched, so that this cannot fail.
         let _ = epoll::delete(&self.epoll, &connection.socket);
+        connection.place.note_taken_out();
         Some(connection)
     }
 

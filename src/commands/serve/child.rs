@@ -1,0 +1,112 @@
+//! One of several processes: it serves on listeners that the supervisor passes on, and ends when it is told to, or alone.
+//!
+//! **Invariant:** only an order of the supervisor, or its end, closes a listener for good; whoever else asks for a stop makes this
+//! process leave its listeners to the next one.
+
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use super::room::{Room, Seat};
+use super::signals::Signals;
+use super::{fail, single};
+use crate::config::workers::usable_cores;
+use crate::config::{ServeArgs, SettingsError};
+use crate::database::{Reach, plan, target};
+use crate::exit::Exit;
+use crate::logging::Log;
+use crate::server::{Server, Settings, Stop, socket};
+use crate::supervisor::{Order, Report, Superior, receive_listeners};
+
+/// Serves as the process with this index.
+pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
+    if let Err(why) = Log::install(&args.log, Some(index)) {
+        return fail(Exit::Settings, why);
+    }
+    let descriptors = socket::raise_descriptor_limit();
+    let channel = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    let received = channel.and_then(|channel| receive_listeners(&channel).map(|found| (channel, found)));
+    let (channel, listeners) = match received {
+        Ok(received) => received,
+        Err(error) => {
+            return fail(
+                Exit::System,
+                format_args!("process {index} has no listeners from a supervisor: {error}"),
+            );
+        }
+    };
+    let settings = match settings(args, index, descriptors) {
+        Ok(settings) => settings,
+        Err(error) => return fail(Exit::Settings, error),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
+    let live = async {
+        let mut signals = Signals::install()?;
+        let superior = Superior::new(channel)?;
+        let server = Server::start(listeners, settings)?;
+        superior.report(Report::Ready(server.placement()));
+        Ok::<Exit, std::io::Error>(keep(server, superior, &mut signals).await)
+    };
+    match runtime.and_then(|runtime| runtime.block_on(live)) {
+        Ok(exit) => exit,
+        Err(error) => fail(Exit::System, format_args!("process {index} cannot be started: {error}")),
+    }
+}
+
+fn settings(
+    args: &ServeArgs,
+    index: u32,
+    descriptors: (Option<u64>, Option<u64>),
+) -> Result<Settings, SettingsError> {
+    let topology = args.workers.topology(usable_cores());
+    let total = args.child.connections_total.unwrap_or_default();
+    let config = target::configuration(&args.database.given()?)?;
+    let Some(config) = config else {
+        return Err(SettingsError::new("no database is named in the environment"));
+    };
+    let first = index.saturating_mul(topology.workers.get());
+    let share = |worker| plan::share(total, topology.workers_total(), first + worker);
+    let seat = Seat { index, database_connections: (0..topology.workers.get()).map(share).sum() };
+    let room = Room::of_process(args, topology, seat, descriptors)?;
+    let reach = Arc::new(Reach::default());
+    let (settings, _) = single::settings(args, topology.workers.get(), share, &config, room, &reach);
+    Ok(settings)
+}
+
+/// Serves until somebody says otherwise.
+async fn keep(mut server: Server, mut superior: Superior, signals: &mut Signals) -> Exit {
+    let mut exit = Exit::Done;
+    let mut is_led = true;
+    loop {
+        tokio::select! {
+            order = superior.next_order(), if is_led => match order {
+                Some(Order::Retire) => server.stop(Stop::Retire),
+                Some(Order::Drain) => server.stop(Stop::Drain),
+                Some(Order::End) => server.stop(Stop::Now),
+                None => {
+                    is_led = false;
+                    tracing::warn!("the supervisor is gone; answering what is under way and ending");
+                    server.stop(Stop::Drain);
+                }
+            },
+            stop = signals.next_stop() => {
+                superior.report(Report::Leaving);
+                server.stop(if stop == Stop::Drain { Stop::Retire } else { stop });
+            }
+            end = server.next_end() => match end {
+                Some(end) if end.failure.is_some() || !server.is_stopping() => {
+                    single::report(Some(end));
+                    exit = Exit::Failed;
+                    superior.report(Report::Leaving);
+                    server.stop(Stop::Retire);
+                }
+                Some(_) => {}
+                None => break,
+            },
+        }
+    }
+    server.join();
+    exit
+}

@@ -1,0 +1,207 @@
+//! Several processes: this one is their supervisor, and serves no connection itself.
+//!
+//! **Invariant:** children are kept whatever else is waited for: PostgreSQL's first answer, or its word on a reload.
+
+use futures_util::future::LocalBoxFuture;
+
+use super::anew::{self, Anew};
+use super::contact::{self, Refused};
+use super::fail;
+use super::house::{Ground, House};
+use super::makings::Makings;
+use super::signals::{Heard, Signals};
+use crate::config::words::Words;
+use crate::database::plan::Plan;
+use crate::database::probe::Facts;
+use crate::exit::Exit;
+use crate::server::{Listeners, Stop};
+use crate::supervisor::{Event, Launch, Supervisor};
+
+/// Settings that hold for as long as the supervisor lives: what it opened, what it started, and how many it keeps.
+const FIXED: [&str; 9] =
+    ["host", "port", "listen", "processes", "workers", "accept", "data-dir", "pg-bin", "private-pg-tcp"];
+
+/// Serves until told to stop.
+pub(super) async fn serve(
+    house: &House<'_>,
+    ground: &Ground<'_>,
+    listeners: Listeners,
+    signals: &mut Signals,
+) -> Exit {
+    let addresses = listeners.addresses().to_vec();
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => {
+            return fail(Exit::System, format_args!("the path of this program cannot be learnt: {error}"));
+        }
+    };
+    let makings =
+        Makings { house, program, private: house.checked.given.is_none().then_some(ground.place.config) };
+    let launch = match makings.launch(house.words(), &house.checked.plan, house.args) {
+        Ok(launch) => launch,
+        Err(error) => return fail(Exit::Settings, error),
+    };
+    let supervisor = Supervisor::new(launch, listeners.into_processes());
+    let keeper = Keeper {
+        makings,
+        ground,
+        supervisor,
+        in_force: house.words(),
+        plan: house.checked.plan,
+        asking: None,
+        pending: None,
+        again: false,
+    };
+    keeper.keep(&addresses, signals).await
+}
+
+/// A reload that was judged, but for the room that PostgreSQL has for it.
+struct Prepared {
+    launch: Launch,
+    anew: Anew,
+    facts: Result<Facts, String>,
+}
+
+/// The supervisor with what it takes to serve signals.
+struct Keeper<'a> {
+    makings: Makings<'a>,
+    ground: &'a Ground<'a>,
+    supervisor: Supervisor,
+    in_force: Words,
+    plan: Plan,
+    /// A reload for which PostgreSQL is being asked; the processes are kept meanwhile.
+    asking: Option<LocalBoxFuture<'a, Prepared>>,
+    /// What will be in force when the reload under way has ended well.
+    pending: Option<Anew>,
+    /// Whether another reload was asked for during one.
+    again: bool,
+}
+
+impl Keeper<'_> {
+    async fn keep(mut self, addresses: &[std::net::SocketAddr], signals: &mut Signals) -> Exit {
+        let (house, ground) = (self.makings.house, self.ground);
+        let mut exit = Exit::Done;
+        let (patience, plan) = (house.args.database.database_wait, house.checked.plan);
+        // By the time of a late contact children may have opened what the plan gives them.
+        let mut first_contact =
+            std::pin::pin!(ground.place.first_contact(&plan, || plan.connections_total(), patience));
+        let mut contacting = ground.facts.is_err();
+        loop {
+            tokio::select! {
+                heard = signals.next() => match heard {
+                    Heard::Stop(stop) => {
+                        if stop == Stop::Drain {
+                            tracing::info!("stopping: answering what is under way; a second signal ends at once");
+                        }
+                        (contacting, self.asking, self.again) = (false, None, false);
+                        self.supervisor.stop(stop);
+                    }
+                    Heard::Reload => self.reload(),
+                },
+                event = self.supervisor.next() => match event {
+                    Event::Serving(placement) => {
+                        house.print_banner(ground, addresses, placement, &self.supervisor.pids());
+                    }
+                    Event::ReloadEnded { whole } => self.end_reload(whole),
+                    Event::Ended { well } => {
+                        if exit == Exit::Done && !well {
+                            exit = Exit::Failed;
+                        }
+                        break;
+                    }
+                },
+                prepared = answered(&mut self.asking) => {
+                    self.asking = None;
+                    self.begin_reload(prepared);
+                }
+                contact = &mut first_contact, if contacting => {
+                    contacting = false;
+                    if let Err(refused) = contact {
+                        exit = contact::refuse(refused);
+                        self.supervisor.stop(Stop::Drain);
+                    }
+                }
+            }
+        }
+        if exit == Exit::Done {
+            tracing::info!("stopped");
+        }
+        exit
+    }
+
+    /// Reads and judges the settings anew, and has PostgreSQL asked whether it has room for them.
+    fn reload(&mut self) {
+        if self.supervisor.is_stopping() {
+            return;
+        }
+        if self.supervisor.is_reloading() || self.asking.is_some() {
+            tracing::info!("SIGHUP: a reload is under way; another follows it");
+            self.again = true;
+            return;
+        }
+        match self.prepare() {
+            Ok((launch, anew)) => {
+                let config = anew.checked.given.clone().unwrap_or_else(|| self.ground.place.config.clone());
+                self.asking = Some(Box::pin(async move {
+                    let facts = contact::look(&config).await;
+                    Prepared { launch, anew, facts }
+                }));
+            }
+            Err(why) => anew::refuse(&why),
+        }
+    }
+
+    fn prepare(&self) -> Result<(Launch, Anew), String> {
+        let anew = anew::read(self.makings.house, &self.in_force)?;
+        let fixed: Vec<&String> = anew.changed.iter().filter(|name| FIXED.contains(&name.as_str())).collect();
+        if !fixed.is_empty() {
+            return Err(format!("{} only at a restart of the service", anew::list(fixed, "takes", "take")));
+        }
+        if anew.checked.given.is_some() && self.makings.private.is_some() {
+            let why = "a database is named now, and the private PostgreSQL is left only at a restart of the service";
+            return Err(why.into());
+        }
+        let launch = self.makings.launch(anew.words.clone(), &anew.checked.plan, &anew.args);
+        Ok((launch.map_err(|error| error.to_string())?, anew))
+    }
+
+    /// Begins to replace the processes, if PostgreSQL has room or cannot be asked.
+    fn begin_reload(&mut self, prepared: Prepared) {
+        let Prepared { launch, anew, facts } = prepared;
+        if let Ok(facts) = facts
+            && let Err(Refused::NoRoom(why) | Refused::Unreached(why)) =
+                contact::check(&anew.checked.plan, &facts, self.plan.connections_total())
+        {
+            anew::refuse(&why);
+            return self.follow_up();
+        }
+        tracing::info!("reload: replacing one process after the other; {}", anew.checked.plan.sum());
+        self.supervisor.begin_reload(launch);
+        self.pending = Some(anew);
+    }
+
+    fn end_reload(&mut self, whole: bool) {
+        if let Some(anew) = self.pending.take().filter(|_| whole) {
+            if let Err(why) = self.makings.house.log.change(&anew.args.log) {
+                tracing::error!("reload: the supervisor's own log filter stays: {why}");
+            }
+            (self.in_force, self.plan) = (anew.words, anew.checked.plan);
+        }
+        self.follow_up();
+    }
+
+    /// Begins the reload that was asked for during one.
+    fn follow_up(&mut self) {
+        if std::mem::take(&mut self.again) {
+            self.reload();
+        }
+    }
+}
+
+/// Waits for the answer to what is being asked, for good where nothing is.
+async fn answered(asking: &mut Option<LocalBoxFuture<'_, Prepared>>) -> Prepared {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
+}

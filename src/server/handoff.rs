@@ -1,0 +1,126 @@
+//! Step 2 of 7 with `--accept handoff`: one acceptor gives each connection to the worker that has the fewest.
+//!
+//! It has a thread and an event loop of its own; a connection crosses to its worker once, as a bare socket, and stays there.
+//!
+//! **Invariant:** an acceptor ends when it was told to stop, after the backlogs; its workers' queues end with it, and hold no more
+//! than [`MOST_QUEUED`] connections each.
+//!
+//! Before: [`super::socket`]. After: [`super::worker`].
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use super::accept::{self, Host};
+use super::admission::{Arrival, Capacity, FullHouse, WorkerPlaces};
+use super::readable::watch_listener;
+use super::stop::Stop;
+use crate::config::limits::WhenFull;
+
+/// Connections on their way to one worker; past that they wait in the backlog.
+const MOST_QUEUED: usize = 4096;
+
+/// A worker as the acceptor sees it.
+struct Recipient {
+    places: Arc<WorkerPlaces>,
+    queue: mpsc::Sender<Arrival>,
+}
+
+/// Takes connections for the workers of one process.
+pub(super) struct Acceptor {
+    capacity: Arc<Capacity>,
+    recipients: Vec<Recipient>,
+}
+
+/// An acceptor on its own thread.
+struct Running {
+    capacity: Arc<Capacity>,
+    recipients: Vec<Recipient>,
+    full_house: FullHouse,
+}
+
+impl Acceptor {
+    /// Makes one, and for each worker the end of its queue.
+    pub(super) fn new(
+        capacity: Arc<Capacity>,
+        places: &[Arc<WorkerPlaces>],
+    ) -> (Self, Vec<mpsc::Receiver<Arrival>>) {
+        let (recipients, queues) = places
+            .iter()
+            .map(|places| {
+                let (queue, taken) = mpsc::channel(MOST_QUEUED);
+                (Recipient { places: Arc::clone(places), queue }, taken)
+            })
+            .unzip();
+        (Self { capacity, recipients }, queues)
+    }
+
+    /// Accepts until it is told to stop.
+    pub(super) fn run(
+        self,
+        listeners: Vec<TcpListener>,
+        mut stop: watch::Receiver<Stop>,
+    ) -> Result<(), String> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .map_err(|error| format!("its event loop cannot be made: {error}"))?;
+        let Self { capacity, recipients } = self;
+        let acceptor = Running { capacity, recipients, full_house: FullHouse::default() };
+        runtime.block_on(async {
+            let mut loops = Vec::with_capacity(listeners.len());
+            for listener in listeners {
+                let listener = watch_listener(listener)
+                    .map_err(|error| format!("its listener cannot be watched: {error}"))?;
+                loops.push(accept::accept(listener, &acceptor, stop.clone()));
+            }
+            tokio::select! {
+                _ = futures_util::future::join_all(loops) => {}
+                _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Running {
+    /// The worker for one more connection: the one with the fewest, among those whose queue has room. One connection too many goes to
+    /// whom it can do most good: where others may be closed for it, to the one with the most that are idle.
+    fn recipient(&self) -> Option<&Recipient> {
+        let open = self.recipients.iter().filter(|recipient| recipient.queue.capacity() > 0);
+        if self.capacity.is_full() && self.capacity.when_full() == WhenFull::Evict {
+            open.max_by_key(|recipient| recipient.places.parked())
+        } else {
+            open.min_by_key(|recipient| recipient.places.taken())
+        }
+    }
+}
+
+impl Host for Running {
+    fn capacity(&self) -> &Capacity {
+        &self.capacity
+    }
+
+    fn is_ready(&self) -> bool {
+        self.recipient().is_some()
+    }
+
+    fn receive(&self, socket: OwnedFd) {
+        let Some(recipient) = self.recipient() else { return };
+        let arrival = recipient.places.admit(socket);
+        // A worker that is gone ends the process; what was for it ends here.
+        let _ = recipient.queue.try_send(arrival);
+    }
+
+    /// Idle connections are the workers', who are not asked for their descriptors.
+    fn make_room(&self) -> bool {
+        false
+    }
+
+    fn note_full(&self) {
+        self.full_house.note(&self.capacity);
+    }
+}

@@ -1,0 +1,230 @@
+//! The control channel between the supervisor and one child: a Unix socket that is the child's standard input.
+//!
+//! First the supervisor passes the listeners (unix(7), `SCM_RIGHTS`), each message with one byte: `+` where more follow, `.` in
+//! the last. Then both sides send lines: an [`Order`] down, a [`Report`] up. The end of the channel is the end of the other side.
+//!
+//! **Invariant:** whoever reads is never held up for good: the child's first read ends with the supervisor, every later one is a
+//! task's.
+
+use std::io::{self, IoSlice, IoSliceMut, Write as _};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::cmsg_space;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+
+use crate::server::Placement;
+
+/// The lines that the other side sends.
+pub(super) type Incoming = Lines<BufReader<tokio::net::UnixStream>>;
+
+/// Descriptors in one message; the kernel takes 253 at the most (`SCM_MAX_FD`).
+const MOST_IN_A_MESSAGE: usize = 250;
+
+/// How long a message to a child may wait for room in the channel.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the supervisor tells a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Leave the listeners to the successor, answer what is open, end.
+    Retire,
+    /// The service ends: empty the backlogs, close the listeners, answer what is open, end.
+    Drain,
+    /// End at once.
+    End,
+}
+
+/// What a child tells the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// It accepts connections; its workers run as placed.
+    Ready(Placement),
+    /// It was told by somebody else to end, or lost a worker, and accepts no more.
+    Leaving,
+}
+
+impl Order {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Retire, "retire"), (Self::Drain, "drain"), (Self::End, "end")];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(order, _)| *order == self).map_or("", |(_, word)| word)
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, word)| *word == line).map(|(order, _)| *order)
+    }
+}
+
+impl Report {
+    fn line(self) -> String {
+        match self {
+            Self::Ready(Placement { batch, pinned }) => format!("ready {batch} {pinned}"),
+            Self::Leaving => "leaving".into(),
+        }
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["ready", batch, pinned] => {
+                let placement = Placement { batch: batch.parse().ok()?, pinned: pinned.parse().ok()? };
+                Some(Self::Ready(placement))
+            }
+            ["leaving"] => Some(Self::Leaving),
+            _ => None,
+        }
+    }
+}
+
+/// Passes the listeners on.
+pub(super) fn send_listeners(channel: &UnixStream, listeners: &[TcpListener]) -> io::Result<()> {
+    channel.set_write_timeout(Some(PATIENCE))?;
+    let messages = listeners.chunks(MOST_IN_A_MESSAGE);
+    let last = messages.len().saturating_sub(1);
+    for (index, listeners) in messages.enumerate() {
+        let descriptors: Vec<BorrowedFd<'_>> = listeners.iter().map(TcpListener::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_IN_A_MESSAGE))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(io::Error::other("too many descriptors for one message"));
+        }
+        let mark = if index == last { b"." } else { b"+" };
+        sendmsg(channel, &[IoSlice::new(mark)], &mut control, SendFlags::NOSIGNAL)?;
+    }
+    Ok(())
+}
+
+/// Takes the listeners that the supervisor passes on; waits for them.
+pub(crate) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    loop {
+        let mut mark = [0];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_IN_A_MESSAGE))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received =
+            recvmsg(channel, &mut [IoSliceMut::new(&mut mark)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                listeners.extend(descriptors.map(TcpListener::from));
+            }
+        }
+        if received.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
+            return Err(io::Error::other(
+                "there are not descriptors enough for all listeners: raise RLIMIT_NOFILE",
+            ));
+        }
+        match (received.bytes, mark) {
+            (1, [b'+']) => {}
+            (1, [b'.']) => return Ok(listeners),
+            (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// The supervisor's end, once the listeners are passed on.
+pub(super) fn split(channel: UnixStream) -> io::Result<(Incoming, UnixStream)> {
+    channel.set_nonblocking(true)?;
+    // Written to past the runtime, which would first have to hear that there is room.
+    let writer = channel.try_clone()?;
+    Ok((BufReader::new(tokio::net::UnixStream::from_std(channel)?).lines(), writer))
+}
+
+/// Sends a line; a channel without room belongs to somebody who does not read, and one without an end to nobody.
+fn send(mut writer: &UnixStream, line: &str) {
+    if let Err(error) = writer.write_all(format!("{line}\n").as_bytes()) {
+        tracing::debug!("`{line}` is not heard: {error}");
+    }
+}
+
+/// Gives a child an order.
+pub(super) fn order(writer: &UnixStream, order: Order) {
+    send(writer, order.word());
+}
+
+/// The next report of a child; none once it has ended. What is not understood comes from another version, and is passed over.
+pub(super) async fn next_report(reader: &mut Incoming) -> Option<Report> {
+    while let Ok(Some(line)) = reader.next_line().await {
+        if let Some(report) = Report::read(&line) {
+            return Some(report);
+        }
+    }
+    None
+}
+
+/// The child's end of the channel, once it has its listeners.
+pub(crate) struct Superior {
+    reader: Incoming,
+    writer: UnixStream,
+}
+
+impl Superior {
+    /// Must be made on a runtime with I/O.
+    pub(crate) fn new(channel: UnixStream) -> io::Result<Self> {
+        let (reader, writer) = split(channel)?;
+        Ok(Self { reader, writer })
+    }
+
+    /// Tells the supervisor.
+    pub(crate) fn report(&self, report: Report) {
+        send(&self.writer, &report.line());
+    }
+
+    /// The next order; none when the supervisor is gone.
+    pub(crate) async fn next_order(&mut self) -> Option<Order> {
+        while let Ok(Some(line)) = self.reader.next_line().await {
+            if let Some(order) = Order::read(&line) {
+                return Some(order);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_as_what_was_written() {
+        for (order, _) in Order::ALL {
+            assert_eq!(Order::read(order.word()), Some(order));
+        }
+        for (batch, pinned) in [(false, false), (true, false), (false, true)] {
+            let report = Report::Ready(Placement { batch, pinned });
+            assert_eq!(Report::read(&report.line()), Some(report));
+        }
+        assert_eq!(Report::read(&Report::Leaving.line()), Some(Report::Leaving));
+        assert_eq!((Order::read("dance"), Report::read("ready"), Report::read("")), (None, None, None));
+    }
+
+    #[test]
+    fn more_listeners_than_a_message_holds_arrive_in_order() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let second = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners: Vec<TcpListener> =
+            (0..600).map(|index| if index == 251 { &second } else { &first }.try_clone().unwrap()).collect();
+        send_listeners(&ours, &listeners).unwrap();
+        let received = receive_listeners(&theirs).unwrap();
+        let ports = |listeners: &[TcpListener]| {
+            listeners.iter().map(|one| one.local_addr().unwrap().port()).collect::<Vec<_>>()
+        };
+        assert_eq!(ports(&received), ports(&listeners));
+    }
+
+    #[test]
+    fn a_supervisor_that_ends_before_the_last_listener_is_an_error() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(ours);
+        assert_eq!(receive_listeners(&theirs).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
