@@ -28,8 +28,9 @@ const QUEUE_REST: Duration = Duration::from_millis(1);
 /// How long a handshake that has begun may take to end before the listener closes; the client is a round trip away.
 const HANDSHAKE: Duration = Duration::from_millis(10);
 
-/// Connections taken in one go, before those that are served get their turn.
-const BATCH: usize = 64;
+/// Connections taken in one go, before those that are served get their turn: with thousands of them busy that turn is long, and a
+/// crowd in the backlog should not wait for many.
+const BATCH: usize = 512;
 
 /// Whoever takes connections in: a worker, or an acceptor for its workers.
 pub(super) trait Host {
