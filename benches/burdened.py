@@ -61,9 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
         ports = [start(children, binary, database, name, count) for name in ("burdened", "other")]
         holder = hold(children, binary, ports[0], arguments)
         compared = [compare(children, binary, ports, name, arguments) for name in arguments.routes]
+        for one in compared:
+            print(line(one), flush=True)
+        if holder.has_ended(within=0) or "asking each" in holder.log.read_text(errors="replace"):
+            raise Problem("the hold ended before the last pair", "The machine is slower than planned for: fewer --pairs.")
         lost = release(holder)
-    for one in compared:
-        print(line(one), flush=True)
     print(f"of {arguments.held} connections held meanwhile, {lost} were lost")
     if arguments.out:
         out = Path(arguments.out)
@@ -163,8 +165,11 @@ def release(holder: Child) -> int:
     if not holder.has_ended(within=1800):
         raise Problem("the connections were not given up", "Is the server still answering?")
     report = holder.log.read_text(errors="replace")
-    said = json.loads(report[report.index("{") :])
-    return int(said["lost"]) + int(said["unanswered"]) + int(said["refused"])
+    # Progress stands before the report, and what was lost is said behind it.
+    said, _ = json.JSONDecoder().raw_decode(report[report.index("{") :])
+    if said["cut_short"]:
+        raise Problem(f"the hold was cut short: {said['cut_short']}", "Its processes may have been killed.")
+    return int(said["lost"]) + int(said["unanswered"] or 0) + int(said["refused"])
 
 
 def line(one: Compared) -> str:

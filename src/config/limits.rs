@@ -44,7 +44,7 @@ pub enum WhenFull {
     Refuse,
     /// It waits in the listener's backlog until another ends
     Wait,
-    /// The connection that has been idle for longest is closed to make room; with none idle it is refused
+    /// The connection of the same worker that has been idle for longest is closed to make room; with none idle it is refused
     Evict,
 }
 

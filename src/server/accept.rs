@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -32,6 +33,12 @@ const HANDSHAKE: Duration = Duration::from_millis(10);
 /// crowd in the backlog should not wait for many.
 const BATCH: usize = 512;
 
+/// How often it is spoken of that none can be accepted.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// Attempts to take what waits in the backlog of a listener that closes, with a rest between two.
+const LAST_ATTEMPTS: u32 = 20;
+
 /// Whoever takes connections in: a worker, or an acceptor for its workers.
 pub(super) trait Host {
     /// How many there may be.
@@ -40,8 +47,8 @@ pub(super) trait Host {
     fn is_ready(&self) -> bool {
         true
     }
-    /// Takes what came.
-    fn receive(&self, socket: OwnedFd);
+    /// Takes what came; gives it back where it is one too many and is to wait.
+    fn receive(&self, socket: OwnedFd) -> Result<(), OwnedFd>;
     /// Closes the connection that can best be spared, if there is one; says whether it did.
     fn make_room(&self) -> bool;
     /// Hears that connections wait for places.
@@ -54,7 +61,7 @@ pub(super) async fn accept(
     host: &impl Host,
     mut stop: watch::Receiver<Stop>,
 ) {
-    let mut starved = None;
+    let mut starvation = Starvation::default();
     loop {
         let ready = tokio::select! {
             biased;
@@ -67,21 +74,18 @@ pub(super) async fn accept(
             continue;
         };
         for _ in 0..BATCH {
-            if host.capacity().when_full() == WhenFull::Wait && host.capacity().is_full() {
-                host.note_full();
-                tokio::time::sleep(REST).await;
-                break;
-            }
             until_ready(host).await;
             match ready.try_io(|listener| accept_one(listener.get_ref())) {
                 Ok(Ok(socket)) => {
-                    Starvation::end(&mut starved);
-                    host.receive(socket);
+                    starvation.end();
+                    hand_on(host, socket).await;
                 }
                 Ok(Err(error)) if is_of_one_connection(&error) => {}
                 Ok(Err(error)) => {
-                    Starvation::note(&mut starved, &error);
-                    if host.capacity().when_full() != WhenFull::Evict || !host.make_room() {
+                    starvation.note(&error);
+                    // Only a descriptor of ours can be had back from a connection of ours.
+                    let is_ours = Errno::from_io_error(&error) == Some(Errno::MFILE);
+                    if !is_ours || host.capacity().when_full() != WhenFull::Evict || !host.make_room() {
                         tokio::time::sleep(REST).await;
                         break;
                     }
@@ -91,35 +95,53 @@ pub(super) async fn accept(
         }
         tokio::task::yield_now().await;
     }
-    // A successor has the same sockets: what waits in the backlog is its, and so are newcomers.
-    if *stop.borrow() != Stop::Retire {
+    // In the last stop only: a successor has the same sockets, and what waits in the backlog is its, and so are newcomers.
+    if *stop.borrow() == Stop::Drain {
         close(listener, host).await;
     }
 }
 
-/// A time in which the system gave no descriptor for a connection that waits.
+/// Gives a connection to the host; where it is one too many and is to wait, it waits here, and those behind it in the backlog.
+async fn hand_on(host: &impl Host, mut socket: OwnedFd) {
+    while let Err(refused) = host.receive(socket) {
+        host.note_full();
+        tokio::time::sleep(REST).await;
+        socket = refused;
+    }
+}
+
+/// Times in which the system gives no descriptor for a connection that waits.
+#[derive(Default)]
 struct Starvation {
-    since: Instant,
+    /// Since when, in such a time.
+    since: Option<Instant>,
     /// How often it was asked in vain.
     refusals: u64,
+    /// When it was spoken of last: a limit that is met again and again is not a line each time.
+    said: Option<Instant>,
 }
 
 impl Starvation {
-    fn note(starved: &mut Option<Self>, error: &io::Error) {
-        starved
-            .get_or_insert_with(|| {
-                tracing::warn!("no connection can be accepted: {error}; resting and trying on");
-                Self { since: Instant::now(), refusals: 0 }
-            })
-            .refusals += 1;
+    fn note(&mut self, error: &io::Error) {
+        self.refusals += 1;
+        if self.since.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        self.since = Some(now);
+        if self.said.is_none_or(|said| now.duration_since(said) >= SAY_EVERY) {
+            self.said = Some(now);
+            tracing::warn!("no connection can be accepted: {error}; resting and trying on");
+        }
     }
 
-    fn end(starved: &mut Option<Self>) {
-        if let Some(Self { since, refusals }) = starved.take() {
-            let lasted = since.elapsed();
+    fn end(&mut self) {
+        let Some(since) = self.since.take() else { return };
+        if self.said == Some(since) {
+            let lasted = since.elapsed().as_secs_f64();
             tracing::info!(
-                "connections are accepted again, after {:.1} s and {refusals} attempts",
-                lasted.as_secs_f64()
+                "connections are accepted again, after {lasted:.1} s; {} attempts failed so far",
+                self.refusals
             );
         }
     }
@@ -171,12 +193,18 @@ fn turn_newcomers_away(_: &TcpListener) -> io::Result<()> {
 
 /// Connections that the kernel has finished are ours already: they are served, not refused, while there are places.
 async fn take_backlog(listener: &TcpListener, host: &impl Host) {
-    loop {
+    let mut attempts = LAST_ATTEMPTS;
+    while attempts > 0 {
         until_ready(host).await;
         match accept_one(listener) {
-            Ok(socket) => host.receive(socket),
+            Ok(socket) => hand_on(host, socket).await,
             Err(error) if is_of_one_connection(&error) => {}
-            Err(_) => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // Connections are ending, and descriptors come back.
+            Err(_) => {
+                attempts -= 1;
+                tokio::time::sleep(REST).await;
+            }
         }
     }
 }
@@ -196,21 +224,24 @@ fn accept_one(listener: &TcpListener) -> io::Result<OwnedFd> {
     Ok(stream.into())
 }
 
-/// Errors that accept(2) passes on from the connection it would have returned.
+/// Errors that accept(2) passes on from the connection it would have returned, and a firewall's refusal of it.
 fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-        NetworkUnreachable, TimedOut,
-    };
-    matches!(
-        error.kind(),
-        ConnectionAborted
-            | ConnectionRefused
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-            | TimedOut
-    )
+    const OF_ONE: &[Errno] = &[
+        Errno::CONNABORTED,
+        Errno::CONNREFUSED,
+        Errno::CONNRESET,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::INTR,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::NOPROTOOPT,
+        Errno::OPNOTSUPP,
+        Errno::PERM,
+        Errno::PROTO,
+        Errno::TIMEDOUT,
+        #[cfg(target_os = "linux")]
+        Errno::NONET,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| OF_ONE.contains(&errno))
 }

@@ -23,6 +23,9 @@ use crate::config::limits::WhenFull;
 /// Connections on their way to one worker; past that they wait in the backlog.
 const MOST_QUEUED: usize = 4096;
 
+/// The same where they have no place, each on one of the descriptors that are kept back for clients to be refused.
+const MOST_SURPLUS: usize = 32;
+
 /// A worker as the acceptor sees it.
 struct Recipient {
     places: Arc<WorkerPlaces>,
@@ -105,14 +108,22 @@ impl Host for Running {
     }
 
     fn is_ready(&self) -> bool {
-        self.recipient().is_some()
+        // Without places they would queue on descriptors that are kept for other things.
+        let surplus = |recipient: &Recipient| {
+            self.capacity.is_full() && MOST_QUEUED - recipient.queue.capacity() >= MOST_SURPLUS
+        };
+        self.recipient().is_some_and(|recipient| !surplus(recipient))
     }
 
-    fn receive(&self, socket: OwnedFd) {
-        let Some(recipient) = self.recipient() else { return };
-        let arrival = recipient.places.admit(socket);
+    fn receive(&self, socket: OwnedFd) -> Result<(), OwnedFd> {
+        let Some(recipient) = self.recipient() else { return Err(socket) };
+        let arrival = match recipient.places.admit(socket) {
+            Arrival::Surplus(socket) if self.capacity.when_full() == WhenFull::Wait => return Err(socket),
+            arrival => arrival,
+        };
         // A worker that is gone ends the process; what was for it ends here.
         let _ = recipient.queue.try_send(arrival);
+        Ok(())
     }
 
     /// Idle connections are the workers', who are not asked for their descriptors.

@@ -21,17 +21,32 @@ use super::stop::Phase;
 use super::worker::Worker;
 use crate::config::limits::WhenFull;
 
+/// Served connections of one worker past which idle ones are parked without delay: together they take some 200 MB.
+const CROWD: usize = 8192;
+
+/// Connections woken in a turn, at the least; else as many as are served, so that neither wait for the others.
+const LEAST_WOKEN: usize = 512;
+
+/// Connections that have spoken since and are passed over for one that can be spared.
+const MOST_PASSED_OVER: usize = 64;
+
 impl Host for Rc<Worker> {
     fn capacity(&self) -> &Capacity {
         self.places.capacity()
     }
 
-    fn receive(&self, socket: OwnedFd) {
-        self.take_in(self.places.admit(socket));
+    fn receive(&self, socket: OwnedFd) -> Result<(), OwnedFd> {
+        match self.places.admit(socket) {
+            Arrival::Surplus(socket) if self.capacity().when_full() == WhenFull::Wait => Err(socket),
+            arrival => {
+                self.take_in(arrival);
+                Ok(())
+            }
+        }
     }
 
     fn make_room(&self) -> bool {
-        self.parking.take_longest_idle().is_some()
+        self.take_spare().is_some()
     }
 
     fn note_full(&self) {
@@ -69,10 +84,12 @@ impl Worker {
 
     /// One connection more than there are places: the longest idle one makes room, or it is refused.
     fn receive_surplus(self: &Rc<Self>, socket: OwnedFd) {
-        if self.places.capacity().when_full() == WhenFull::Evict && self.make_room() {
-            if let Arrival::Admitted(connection) = self.places.admit(socket) {
-                self.admit(connection);
-            }
+        if self.places.capacity().when_full() == WhenFull::Evict
+            && let Some(BareConnection { socket: spared, place }) = self.take_spare()
+        {
+            drop(spared);
+            // With the place of the other, which nobody else can take in between.
+            self.admit(BareConnection { socket, place });
             return;
         }
         match self.full_house.chair() {
@@ -85,6 +102,24 @@ impl Worker {
             }
             None => self.refuse_in_haste(&socket),
         }
+    }
+
+    /// Whether an idle connection is parked in the turn in which it falls idle.
+    pub(super) fn parks_at_once(&self) -> bool {
+        let at_once = self.limits.park_after.is_zero() || self.connections.borrow().len() > CROWD;
+        at_once && self.phase.get() == Phase::Serving
+    }
+
+    /// Takes the connection that has been idle for longest; those on the way whose clients have spoken just now are served.
+    fn take_spare(self: &Rc<Self>) -> Option<BareConnection> {
+        for _ in 0..MOST_PASSED_OVER {
+            let connection = self.parking.take_longest_idle()?;
+            if !has_news(&connection.socket) {
+                return Some(connection);
+            }
+            self.serve(connection);
+        }
+        None
     }
 
     /// Answers 503 and closes at once. A client that has sent its request and not read the answer yet may find the connection reset
@@ -120,16 +155,25 @@ impl Worker {
     }
 
     fn park(self: &Rc<Self>, connection: BareConnection, kind: Kind, idle_since: Instant) {
-        if let Err(connection) = self.parking.park(connection, kind, idle_since) {
-            // Its own task may still have what the kernel denies to the parking: if not, it ends there.
-            self.serve(connection);
+        match self.parking.park(connection, kind, idle_since) {
+            // The kernel has no memory to watch it. One that is new gets its chance all the same; an idle one may be closed at any time.
+            Err(connection) if kind == Kind::New => self.serve(connection),
+            Err(_) | Ok(()) => {}
         }
     }
 
     /// Serves parked connections again as their clients speak; does not end.
     pub(super) async fn wake_parked(self: Rc<Self>) {
         loop {
-            self.parking.woken(|connection| self.serve(connection)).await;
+            let most = LEAST_WOKEN.max(self.connections.borrow().len());
+            self.parking
+                .woken(most, |connection, has_left| {
+                    // Nothing more comes from a client that has closed its side, unless it is here already.
+                    if !(has_left && is_over(&connection.socket)) {
+                        self.serve(connection);
+                    }
+                })
+                .await;
             self.tell_if_empty();
             tokio::task::yield_now().await;
         }
@@ -137,7 +181,17 @@ impl Worker {
 
     /// Closes parked connections when their idle time is over; does not end.
     pub(super) async fn expire_parked(self: Rc<Self>) {
-        self.parking.expire().await;
+        loop {
+            let connection = self.parking.next_expired().await;
+            if has_news(&connection.socket) {
+                self.serve(connection);
+            } else {
+                drop(connection);
+                self.tell_if_empty();
+            }
+            // A crowd that came together leaves together; those that are served are not kept waiting for it.
+            tokio::task::coop::consume_budget().await;
+        }
     }
 
     /// Gives back what connections needed before they were parked; does not end.
@@ -146,11 +200,12 @@ impl Worker {
     }
 
     /// Closes what is parked at the end of a drain's grace, but serves those whose clients have spoken in the last moment.
-    pub(super) fn close_parked(self: &Rc<Self>) {
+    pub(super) async fn close_parked(self: &Rc<Self>) {
         while let Some(connection) = self.parking.take_longest_idle() {
             if has_news(&connection.socket) {
                 self.serve(connection);
             }
+            tokio::task::coop::consume_budget().await;
         }
         self.tell_if_empty();
     }
@@ -167,6 +222,14 @@ enum Leave {
 /// Whether bytes are there, or the end.
 fn has_news(socket: &OwnedFd) -> bool {
     recv(socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) != Err(rustix::io::Errno::AGAIN)
+}
+
+/// Whether the client has ended, and nothing that it sent before is left to be read.
+fn is_over(socket: &OwnedFd) -> bool {
+    match recv(socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((unread, _)) => unread == 0,
+        Err(errno) => errno != rustix::io::Errno::AGAIN,
+    }
 }
 
 /// A served connection's place among its worker's, given up however the task ends.

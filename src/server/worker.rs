@@ -195,9 +195,12 @@ impl Worker {
         for (_, connection) in self.connections.borrow().iter() {
             connection.wake();
         }
-        self.close_parked();
+        let rest = async {
+            self.close_parked().await;
+            self.until_empty().await;
+        };
         // What is not done at the deadline is counted by the caller.
-        let _ = tokio::time::timeout_at(begin + self.limits.drain_deadline, self.until_empty()).await;
+        let _ = tokio::time::timeout_at(begin + self.limits.drain_deadline, rest).await;
     }
 
     async fn until_empty(&self) {

@@ -35,6 +35,8 @@ pub(super) struct Guard {
     held: Vec<u8>,
     /// How many of the held bytes belong to whole heads.
     whole: usize,
+    /// Whether the socket was looked at.
+    has_looked: bool,
     farewell: Farewell,
 }
 
@@ -54,6 +56,7 @@ impl Guard {
             bodies: Bodies::default(),
             held: Vec::new(),
             whole: 0,
+            has_looked: false,
             farewell: Farewell::NotYet,
         }
     }
@@ -64,10 +67,12 @@ impl Guard {
         let mut stream = stream.borrow_mut();
         let mut scratch = worker.scratch.borrow_mut();
         let size = out.remaining().min(scratch.len());
+        let has_looked = std::mem::replace(&mut self.has_looked, true);
         let read = match read(&mut stream, cx, &mut scratch[..size])? {
             Poll::Ready(read) => read,
-            // The grace of a drain is over: look past the runtime, which may not have heard yet of a request that is here.
-            Poll::Pending if worker.phase.get() == Phase::Closing => {
+            // Look past the runtime, which may not have heard yet of a request that is here: at first, since something woke this connection,
+            // and when the grace of a drain is over.
+            Poll::Pending if !has_looked || worker.phase.get() == Phase::Closing => {
                 match read_now(&stream, &mut scratch[..size])? {
                     Some(read) => read,
                     None => return Poll::Pending,

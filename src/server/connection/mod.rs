@@ -118,6 +118,9 @@ async fn serve(client: &Rc<Client>) -> End {
             if worker.phase.get() == Phase::Closing && state.is_idle() {
                 return Poll::Ready(End::Closed);
             }
+            if worker.parks_at_once() && state.may_park() {
+                return Poll::Ready(End::Idle);
+            }
             match keep_time(cx, &mut timer, worker, state) {
                 Watch::Wait => return Poll::Pending,
                 Watch::Again => {}

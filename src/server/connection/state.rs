@@ -15,6 +15,9 @@ use crate::config::LimitsArgs;
 /// How long a client may take to notice that it was refused, before the socket is closed over unread bytes.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// The shortest time between two looks at a connection whose request is under way, however soon idle ones are parked.
+const BUSY_LOOK: Duration = Duration::from_millis(100);
+
 /// One connection's state.
 #[derive(Debug)]
 pub(in crate::server) struct ConnectionState {
@@ -22,7 +25,7 @@ pub(in crate::server) struct ConnectionState {
     last_read: Cell<Instant>,
     /// Whether no request has begun since then.
     fresh: Cell<bool>,
-    /// When the timer last found a request under way: an answer that took long is followed by a whole idle time.
+    /// When the timer last found a request under way: idle time begins there, and not with the request.
     last_busy: Cell<Instant>,
     /// When the head that is not whole yet began.
     partial_since: Cell<Option<Instant>>,
@@ -179,6 +182,12 @@ impl ConnectionState {
         !self.is_busy() && self.partial_since.get().is_none() && self.lingering_since.get().is_none()
     }
 
+    /// Whether the socket is all that there is to the connection now: what woke it was answered, nothing is under way, and no end was
+    /// announced.
+    pub(super) fn may_park(&self) -> bool {
+        self.delivered.get() > 0 && self.is_idle() && !self.closing.get() && !self.is_deaf()
+    }
+
     /// The deadline of what has begun and must end: our farewell, or a head that is not whole yet. Sooner than an idle
     /// connection's.
     pub(super) fn pressing_deadline(&self, limits: &LimitsArgs) -> Option<Instant> {
@@ -198,10 +207,10 @@ impl ConnectionState {
         if let Some(since) = self.blocked_since.get() {
             return due(since + limits.idle_timeout, Overdue::Close);
         }
-        // A request's own deadline holds; once it is answered, a whole idle time is given again.
+        // A request's own deadline holds; once it is answered, an idle time is given again, short by one look at the most.
         if self.is_busy() {
             self.last_busy.set(now);
-            return Overdue::Not(now + limits.first_look());
+            return Overdue::Not(now + limits.first_look().max(BUSY_LOOK));
         }
         if let Some(since) = self.partial_since.get() {
             return due(since + limits.header_timeout, Overdue::Head);

@@ -74,9 +74,9 @@ impl Parking {
     ) -> Result<(), BareConnection> {
         let mut queue = self.queue.borrow_mut();
         let key = queue.push(connection, kind, self.tick_at(idle_since))?;
-        // Hanging up is reported unasked (epoll_ctl(2)).
+        let news = EventFlags::IN | EventFlags::RDHUP;
         let watched = queue.get(key).map(|connection| {
-            epoll::add(&self.epoll, &connection.socket, EventData::new_u64(key.into()), EventFlags::IN)
+            epoll::add(&self.epoll, &connection.socket, EventData::new_u64(key.into()), news)
         });
         if let Some(Err(_)) = watched
             && let Some(connection) = queue.remove(key)
@@ -95,29 +95,35 @@ impl Parking {
         Ok(())
     }
 
-    /// Waits until clients have sent something or left, and hands their connections out.
-    pub(super) async fn woken(&self, mut wake: impl FnMut(BareConnection)) {
+    /// Waits until clients have sent something or left, and hands out `most` of their connections, or some more; says whether clients have
+    /// left, as far as is known.
+    pub(super) async fn woken(&self, most: usize, mut wake: impl FnMut(BareConnection, bool)) {
         // The runtime's own epoll lives as long as the worker: readiness cannot fail before the worker's end.
         let Ok(mut ready) = self.epoll.readable().await else { return std::future::pending().await };
         let mut events = self.events.borrow_mut();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // All that are ready, since those that are served get a turn each before the next look; each is handed out once.
-        loop {
+        let mut handed_out = 0;
+        while handed_out < most {
             events.clear();
+            // Interrupted, it is asked again.
             let Ok(count) = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once)) else {
-                // Interrupted: it is asked again.
-                ready.retain_ready();
-                return;
+                break;
             };
             for event in events.drain(..) {
-                let connection = Key::try_from(event.data.u64()).ok().and_then(|key| self.take(key));
-                connection.into_iter().for_each(&mut wake);
+                let flags = event.flags;
+                let has_left = flags.intersects(EventFlags::HUP | EventFlags::ERR | EventFlags::RDHUP);
+                if let Some(connection) = Key::try_from(event.data.u64()).ok().and_then(|key| self.take(key))
+                {
+                    wake(connection, has_left);
+                }
             }
             if count < BATCH {
                 ready.clear_ready();
                 return;
             }
+            handed_out += count;
         }
+        ready.retain_ready();
     }
 
     /// Takes out the connection that has been idle for longest.
@@ -126,8 +132,8 @@ impl Parking {
         self.take(key)
     }
 
-    /// Closes connections whose idle time is over, as it comes to be over; does not end.
-    pub(super) async fn expire(&self) {
+    /// Waits until the idle time of a connection is over, and takes it out.
+    pub(super) async fn next_expired(&self) -> BareConnection {
         loop {
             let first = self.queue.borrow().longest_idle();
             match first.map(|(key, tick)| (key, self.epoch + TICK * tick + self.idle_timeout)) {
@@ -136,9 +142,9 @@ impl Parking {
                     self.occupied.notified().await;
                 }
                 Some((key, due)) if due <= Instant::now() => {
-                    drop(self.take(key));
-                    // A crowd that came together leaves together; those that are served are not kept waiting for it.
-                    tokio::task::coop::consume_budget().await;
+                    if let Some(connection) = self.take(key) {
+                        return connection;
+                    }
                 }
                 Some((_, due)) => tokio::time::sleep_until(due).await,
             }
