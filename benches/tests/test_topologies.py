@@ -132,6 +132,14 @@ class FiguresTest(unittest.TestCase):
         self.assertIn("--accept", document["arrangements"][0]["flags"])
         self.assertEqual(document["cells"][0]["path"], "/db")
 
+    def test_failures_of_every_run_count_for_the_whole(self) -> None:
+        compared = results()
+        for one, lost in zip(compared.arrangements, (0, 2), strict=True):
+            compared.add(Cell("db", 64), one, Run(0, load(), Usage(0.2, 0.1), 3.0, 10, lost=lost))
+        self.assertEqual(compared.failures, 2)
+        compared.add(Cell("json", 64), compared.arrangements[0], Run(0, load(errors=3), Usage(0.2, 0.1), 3.0, 10))
+        self.assertEqual(compared.failures, 5)
+
 
 class PageTest(unittest.TestCase):
     def test_each_cell_has_a_table_with_a_row_for_each_that_ran(self) -> None:

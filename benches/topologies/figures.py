@@ -109,6 +109,11 @@ class Results:
         names = [arrangement.name for arrangement in self.arrangements if runs.get(arrangement.name)]
         return {name: summarise(cell, runs[name]) for name in names}
 
+    @property
+    def failures(self) -> int:
+        """Requests and idle connections of all runs that were not answered as they should have been."""
+        return sum(run.failures for by_name in self.runs.values() for runs in by_name.values() for run in runs)
+
     def document(self) -> dict[str, Any]:
         return {
             "facts": self.facts,

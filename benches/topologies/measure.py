@@ -47,7 +47,7 @@ class Comparison:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compares and reports; returns the exit code."""
+    """Compares and reports; returns the exit code, which is 1 where anything failed."""
     wishes = plan.Wishes(arguments.workloads, arguments.connections, arguments.held_workloads, arguments.held)
     cells = plan.cells(wishes)
     check_room(max(cell.idle + cell.active for cell in cells))
@@ -75,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
             finally:
                 steps.clear()
                 finish(results, out)
-    return 130 if interrupted else 0
+    if interrupted:
+        return 130
+    return 1 if results.failures else 0
 
 
 def measure(comparison: Comparison, turn: Turn, one: Arrangement) -> Run:
@@ -117,6 +119,8 @@ def finish(results: Results, out: Path) -> None:
     print(f"results: {out / 'results.json'}\n   page: {out / 'README.md'}")
     if not results.complete:
         print("not complete: what was measured so far is kept", file=sys.stderr)
+    if results.failures:
+        print(f"{results.failures} requests or idle connections failed: the page says where", file=sys.stderr)
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, object]:

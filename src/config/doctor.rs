@@ -9,8 +9,8 @@ use super::layers::SettingsError;
 use super::pgenv;
 use super::workers::MOST_PROCESSES;
 
-/// The question when nobody asks another: past the soft limit of 1024 descriptors that most systems give, and what the
-/// first of the load tests that this service comes from wanted.
+/// The question when nobody asks another: past the soft limit of 1024 descriptors that most systems give, and within what one
+/// process holds on most of them.
 const DEFAULT_CONNECTIONS: u64 = 10_000;
 
 /// A hundred times a million: past any machine, short of where the arithmetic would overflow.

@@ -69,7 +69,8 @@ pub enum Database {
         limit: u64,
         /// What is left of it for us.
         free: u64,
-        /// What the service's plan opens, one for each worker at least.
-        wanted: u64,
+        /// What the service's plan opens with one process, with two, and so on: one for each worker at least. More processes than
+        /// there are entries open what the last one says.
+        wanted: Vec<u64>,
     },
 }

@@ -10,6 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::schedule::Part;
+use crate::kernel::ports::{USABLE_PERCENT, usable};
 use crate::kernel::read::System;
 use crate::kernel::sysctl::Sysctl;
 
@@ -54,10 +55,11 @@ pub struct Ends {
 /// More connections than near ends.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{wanted} connections need more ports than there are: {sources} source {} × {destinations} destination {} × {ports} \
-     ports (net.ipv4.ip_local_port_range) make {room}. Add source addresses, as with --source 127.0.0.0/{prefix} on a loopback, \
-     or destinations: serve with another --listen and name its URL here too",
-     if *sources == 1 { "address" } else { "addresses" }, if *destinations == 1 { "address" } else { "addresses" }
+    "{wanted} connections need more ports than there are: {sources} source {} × {destinations} destination {} × {} ports \
+     ({USABLE_PERCENT} % of the {ports} of net.ipv4.ip_local_port_range, since others have some) make {room}. Add source addresses, as \
+     with --source 127.0.0.0/{prefix} on a loopback, or destinations: serve with another --listen and name its URL here too",
+     if *sources == 1 { "address" } else { "addresses" }, if *destinations == 1 { "address" } else { "addresses" },
+     usable(*ports)
 )]
 pub struct TooFewPorts {
     wanted: u64,
@@ -68,23 +70,24 @@ pub struct TooFewPorts {
     prefix: u32,
 }
 
-/// Of a hundred ports this many are counted on: others' connections and listeners have some.
-const USABLE_PERCENT: u64 = 98;
-
 impl Ends {
-    /// How many connections may be open at once.
-    fn room(&self) -> u64 {
-        let sources = self.sources.len().max(1) as u64;
-        sources.saturating_mul(self.destinations as u64).saturating_mul(self.ports.count())
+    /// Pairs of a source address and a destination: each port serves each of them once.
+    fn pairs(&self) -> u64 {
+        (self.sources.len().max(1) as u64).saturating_mul(self.destinations as u64)
+    }
+
+    /// How many near ends there are.
+    fn count(&self) -> u64 {
+        self.pairs().saturating_mul(self.ports.count())
     }
 
     /// Refuses more connections than there are ports for, before any is opened.
     pub fn check(&self, wanted: u64) -> Result<(), TooFewPorts> {
-        let room = self.room() / 100 * USABLE_PERCENT;
+        let room = self.pairs().saturating_mul(usable(self.ports.count()));
         if wanted <= room {
             return Ok(());
         }
-        let per_source = (self.ports.count() * self.destinations as u64 / 100 * USABLE_PERCENT).max(1);
+        let per_source = usable(self.ports.count()).saturating_mul(self.destinations as u64).max(1);
         // A range of 2^n addresses has two that cannot be used.
         let needed = wanted.div_ceil(per_source) + 2;
         Err(TooFewPorts {
@@ -135,7 +138,7 @@ impl EndsOfPart {
     pub(super) fn next(&mut self) -> (Option<SocketAddr>, usize) {
         let k = self.taken.wrapping_mul(self.part.of.get()).wrapping_add(self.part.index);
         // A part's last round ends before the last near end rather than in another part's first.
-        let rounds = (self.ends.room() / self.part.of).max(1);
+        let rounds = (self.ends.count() / self.part.of).max(1);
         self.taken = if self.ends.sources.is_empty() { self.taken + 1 } else { (self.taken + 1) % rounds };
         self.ends.nth(k)
     }
@@ -186,7 +189,9 @@ mod tests {
     fn a_million_from_one_address_is_refused_with_the_range_to_add() {
         let ends = Ends { sources: Vec::new(), destinations: 1, ports: USUAL };
         let message = ends.check(1_000_000).unwrap_err().to_string();
-        assert!(message.contains("--source 127.0.0.0/26") && message.contains("28232"), "{message}");
+        assert!(message.contains("--source 127.0.0.0/26"), "{message}");
+        let arithmetic = "1 source address × 1 destination address × 27667 ports (98 % of the 28232 of";
+        assert!(message.contains(arithmetic) && message.contains("make 27667."), "{message}");
         let enough = (1..=62).map(|n| format!("127.0.0.{n}").parse().unwrap()).collect();
         assert_eq!(Ends { sources: enough, ..ends }.check(1_200_000), Ok(()));
     }

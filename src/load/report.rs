@@ -220,7 +220,7 @@ pub(super) fn active_fraction(raw: &Latency, rate: f64, connections: u32) -> Opt
 /// The same, measured: how many requests were outstanding on average, for each connection. The two agree where a run is much longer than an
 /// answer takes.
 pub(super) fn active_by_time(stats: &Stats, window: Duration, connections: u32) -> f64 {
-    per_second(stats.waited_ns, window) / 1e9 / f64::from(connections.max(1))
+    per_second(stats.waited_us, window) / 1e6 / f64::from(connections.max(1))
 }
 
 pub(super) fn write_active(f: &mut fmt::Formatter<'_>, by_law: f64, by_time: f64) -> fmt::Result {

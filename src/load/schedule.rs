@@ -49,6 +49,25 @@ impl Beat {
         self.moment(self.taken)
     }
 
+    /// How many are due and were not taken.
+    pub(super) fn due(&self, now: u64) -> u64 {
+        let Some(passed) = now.checked_sub(self.start) else { return 0 };
+        let (of, index) = (u128::from(self.part.of.get()), u128::from(self.part.index));
+        // The moments of all parts that have come, the first at the start itself.
+        let of_all =
+            ((u128::from(passed) + 1) * u128::from(self.per_second.get())).div_ceil(u128::from(SECOND));
+        let ours = of_all.saturating_sub(index).div_ceil(of);
+        u64::try_from(ours).unwrap_or(u64::MAX).saturating_sub(self.taken)
+    }
+
+    /// Takes those that are due, so many at most, and says when the first was and how many they are; none where none is due.
+    pub(super) fn take_some(&mut self, now: u64, at_most: u64) -> Option<(u64, u64)> {
+        let count = self.due(now).min(at_most);
+        let first = self.next();
+        self.taken += count;
+        (count > 0).then_some((first, count))
+    }
+
     /// Takes the next if it is due, and says when it was.
     pub(super) fn take(&mut self, now: u64) -> Option<u64> {
         let due = self.next();
@@ -172,6 +191,25 @@ mod tests {
             (0..3).flat_map(|n| (0..4).map(move |k| beat(100, part(n, 3)).moment(k))).collect();
         all.sort_unstable();
         assert_eq!(all, (0..12).map(|k| 1_000 + k * SECOND / 100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_due_is_counted_as_it_would_be_taken() {
+        for (rate, index, of) in [(1, 0, 1), (3, 1, 2), (7, 4, 5), (333, 2, 3), (100_000_000, 0, 1)] {
+            for now in [0, 999, 1_000, 1_001, 1_000 + SECOND / 333, 1_000 + SECOND / 1000] {
+                let mut one_by_one = beat(rate, part(index, of));
+                let mut some = one_by_one;
+                let taken: Vec<u64> = std::iter::from_fn(|| one_by_one.take(now)).collect();
+                assert_eq!(some.due(now), taken.len() as u64, "{rate} {index} {of} at {now}");
+                let first_two = some.take_some(now, 2);
+                assert_eq!(first_two.map(|(first, _)| first), taken.first().copied());
+                let rest = some.take_some(now, u64::MAX).map_or(0, |(_, count)| count);
+                assert_eq!(first_two.map_or(0, |(_, count)| count) + rest, taken.len() as u64);
+                assert_eq!((some.take(now), some.next()), (None, one_by_one.next()));
+            }
+        }
+        let day = beat(100_000_000, part(0, 1)).due(86_400 * SECOND);
+        assert!((8_639_999_999_000..=8_640_000_000_000).contains(&day), "{day}");
     }
 
     #[test]

@@ -154,8 +154,9 @@ pub struct Stats {
     pub warmed: u64,
     /// Answers that came between the beginning and the end of what is counted, whenever they were asked for: the rate.
     pub in_window: u64,
-    /// Nanoseconds of that time during which requests were outstanding, added up over all of them.
-    pub waited_ns: u64,
+    /// Microseconds of that time during which requests were outstanding, added up over all of them: a million that wait all the
+    /// while fill it in half a year.
+    pub waited_us: u64,
     /// Bytes received.
     pub received: u64,
     /// Bytes sent.
@@ -200,14 +201,18 @@ impl Stats {
         self.closed_idle += other.closed_idle;
         self.warmed += other.warmed;
         self.in_window += other.in_window;
-        self.waited_ns += other.waited_ns;
+        self.waited_us += other.waited_us;
         self.received += other.received;
         self.sent += other.sent;
         self.raw.add(&other.raw);
         self.corrected.add(&other.corrected);
     }
 
+    /// Counts failures; none of a kind is no kind.
     pub(super) fn fail(&mut self, failure: Failure, count: u64) {
+        if count == 0 {
+            return;
+        }
         *self.failures.entry(failure).or_default() += count;
     }
 
@@ -216,9 +221,15 @@ impl Stats {
     }
 
     /// Requests that were due and never sent had waited this long when it ended: leaving them out would make a server that stalls look well.
-    pub(super) fn leave_unsent(&mut self, waited: u64) {
-        self.unsent += 1;
-        self.corrected.record(waited);
+    pub(super) fn leave_unsent(&mut self, waited: u64, count: u64) {
+        self.unsent += count;
+        self.corrected.record_many(waited / 1000, count);
+    }
+
+    /// Counts the nanoseconds that a request was outstanding.
+    pub(super) fn wait(&mut self, nanoseconds: u64) {
+        // Rounded to the nearest, so that short waits do not add up to less.
+        self.waited_us += nanoseconds.saturating_add(500) / 1000;
     }
 }
 
@@ -261,6 +272,13 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_that_did_not_happen_has_no_kind_in_the_report() {
+        let mut stats = Stats::default();
+        stats.fail(Failure::Parse, 0);
+        assert!(stats.failures_by_name().is_empty());
+    }
+
+    #[test]
     fn sums_do_not_depend_on_the_order() {
         let mut one = Stats::default();
         one.answer(200);
@@ -268,7 +286,7 @@ mod tests {
         let mut other = Stats::default();
         other.answer(503);
         other.raw.record(7_000);
-        other.leave_unsent(1_000);
+        other.leave_unsent(1_000, 1);
         let (mut ab, mut ba) = (one.clone(), other.clone());
         ab.add(&other);
         ba.add(&one);

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** requests are rendered once, before the first connection opens.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,10 @@ pub enum TrafficError {
     #[error("the weights add up to more than {MOST_STEPS}: divide them by their common factor")]
     Weights,
 }
+
+/// How long each address of a name with several may take to answer, and how many of them are tried.
+const TRY_FOR: Duration = Duration::from_secs(2);
+const MOST_ADDRESSES: usize = 8;
 
 /// A request as it is sent, and its weight.
 type Weighted = (Vec<u8>, u16);
@@ -84,9 +89,18 @@ impl Destination {
 
 fn resolve(url: &Url) -> Result<SocketAddr, TrafficError> {
     let refuse = |why: String| TrafficError::NoAddress { authority: url.authority.clone(), why };
-    let mut found =
-        (url.host.as_str(), url.port).to_socket_addrs().map_err(|error| refuse(error.to_string()))?;
-    found.next().ok_or_else(|| refuse("nothing was found".into()))
+    let found = (url.host.as_str(), url.port).to_socket_addrs().map_err(|error| refuse(error.to_string()))?;
+    first_that_listens(&found.collect::<Vec<_>>()).ok_or_else(|| refuse("nothing was found".into()))
+}
+
+/// The address to ask of those that a name has, as localhost has 127.0.0.1 and `::1`, on one of which nobody may listen; where nobody
+/// listens on any it is the first, which the run then says.
+fn first_that_listens(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let first = addresses.first()?;
+    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, TRY_FOR).is_ok();
+    // The only one need not be tried here.
+    let found = if addresses.len() > 1 { addresses.iter().take(MOST_ADDRESSES).find(listens) } else { None };
+    Some(*found.unwrap_or(first))
 }
 
 /// A GET as it goes over the wire. A header that is given replaces ours of that name.
@@ -123,6 +137,18 @@ mod tests {
             (0..3).map(|_| String::from_utf8_lossy(all[0].request(&mut step)).into_owned()).collect();
         assert!(asked[0].starts_with("GET /a HTTP/1.1\r\nHost: 127.0.0.1:1\r\n"), "{asked:?}");
         assert!(asked[1].starts_with("GET /c ") && asked[2] == asked[0], "{asked:?}");
+    }
+
+    #[test]
+    fn a_name_with_several_addresses_stands_for_the_first_on_which_somebody_listens() {
+        use std::net::TcpListener;
+        let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let nobody = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+        let [one, other] = [&one, &other].map(|listener| listener.local_addr().unwrap());
+        assert_eq!(first_that_listens(&[nobody, one, other]), Some(one));
+        assert_eq!(first_that_listens(&[nobody, nobody]), Some(nobody));
+        assert_eq!(first_that_listens(&[nobody]), Some(nobody));
+        assert_eq!(first_that_listens(&[]), None);
     }
 
     #[test]

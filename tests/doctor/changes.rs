@@ -60,9 +60,10 @@ fn what_somebody_else_changed_since_is_left_alone() {
 #[test]
 fn a_setting_that_cannot_be_set_is_said_and_the_code_is_1() {
     let machine = Machine::new();
-    // A file of numbers that the kernel lets nobody write, not even root.
+    // A file with a number that never changes, and that the kernel lets nobody write, not even root.
     machine.remove("proc/sys/net/ipv4/tcp_max_tw_buckets");
-    symlink("/proc/sys/fs/file-nr", machine.path("proc/sys/net/ipv4/tcp_max_tw_buckets")).expect("a link");
+    symlink("/proc/sys/kernel/ngroups_max", machine.path("proc/sys/net/ipv4/tcp_max_tw_buckets"))
+        .expect("a link");
     let run = machine.doctor_under("20000:20000", &["--apply", "--connections", "4000000"]).run();
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("error: net.ipv4.tcp_max_tw_buckets stays"), "{}", run.stderr);

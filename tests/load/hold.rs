@@ -117,7 +117,7 @@ fn connections_that_the_server_closes_at_once_are_told_as_lost() {
 fn connections_that_are_not_answered_in_the_end_are_told() {
     // Each of the ten is answered once, and never again.
     let stand_in = StandIn::start(|n| if n < 10 { Reaction::Bytes(OK) } else { Reaction::Silence });
-    let words = ["10", "--active", "0", "--hold-for", "100ms", "--timeout", "300ms", &stand_in.url()];
+    let words = ["10", "--active", "0", "--hold-for", "100ms", "--timeout", "2s", &stand_in.url()];
     let finished = hold(256, &words);
     assert_eq!(finished.code, Some(1), "{finished:?}");
     let report = report(&finished);
@@ -131,6 +131,7 @@ fn what_cannot_be_held_is_refused_before_anything_is_opened() {
     for (words, code, named) in [
         (&["1000000", &url][..], 71, "--source 127.0.0.0/26"),
         (&["500", "--processes", "2", &url], 71, "--processes"),
+        (&["100000", "--pipeline", "1024", &url], 78, "lower one of the two"),
         (&["500", "-c", "3", &url], 2, "cannot be used with"),
         (&["500", "--active", "101%", &url], 78, "share"),
     ] {
@@ -168,6 +169,22 @@ fn processes_that_hold_end_when_their_leader_is_killed() {
     wait_until("the holding", PATIENCE, || (stand_in.requests() > 20).then_some(()));
     program.signal(Signal::KILL);
     wait_for_end(&parts);
+    let port = stand_in.address.port();
+    wait_until("the connections to end", PATIENCE, || (states_at(port, &[1, 4, 5]) == 0).then_some(()));
+    // The look whether anybody is there, alone, ended in the ordinary way.
+    assert!(states_at(port, &[6]) <= 1, "connections were left in TIME_WAIT");
+}
+
+/// How many clients' sockets to this port of the loopback are in one of these states, as `include/net/tcp_states.h` numbers them.
+fn states_at(port: u16, states: &[u8]) -> usize {
+    let text = fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+    let at = format!("0100007F:{port:04X}");
+    let is_one = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[_, _, far, state, ..] = &words[..] else { return false };
+        far == at && u8::from_str_radix(state, 16).is_ok_and(|state| states.contains(&state))
+    };
+    text.lines().filter(is_one).count()
 }
 
 fn launch_holding(stand_in: &StandIn) -> Program {

@@ -40,6 +40,17 @@ fn what_was_due_and_never_sent_is_told_and_counts_as_having_waited() {
 }
 
 #[test]
+fn more_due_than_could_ever_be_sent_is_counted_at_once_and_none_is_left_out() {
+    let stand_in = StandIn::start(|_| Reaction::Silence);
+    let words = ["-t1", "-c1", "--rate", "100000000", "-d", "1s", "--timeout", "300ms", &stand_in.url()];
+    let (finished, report) = load_json(&words);
+    // Nothing was answered.
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert_eq!(number(&report, "/unsent") + number(&report, "/errors"), 100_000_000, "{report}");
+    assert_eq!(number(&report, "/latency_us/corrected/count"), number(&report, "/unsent"));
+}
+
+#[test]
 fn the_number_due_at_a_rate_is_exact_over_all_threads() {
     let stand_in = StandIn::start(|_| Reaction::Bytes(OK));
     let (finished, report) = load_json(&["-t3", "-c6", "--rate", "333", "-d1s", &stand_in.url()]);

@@ -87,6 +87,16 @@ fn a_row_a_second_adds_up_to_the_report() {
 }
 
 #[test]
+fn rows_that_cannot_be_written_end_with_1_behind_the_report() {
+    let server = quick();
+    // A device on which every write fails for lack of room.
+    let (finished, report) = load_json(&["-c2", "-d", "1200ms", "--csv", "/dev/full", &server.url()]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(number(&report, "/requests") > 0, "{report}");
+    assert!(finished.stderr.contains("/dev/full cannot be written"), "{finished:?}");
+}
+
+#[test]
 fn the_report_names_asked_and_achieved_corrected_and_raw() {
     let server = quick();
     let finished = load(&["-c2", "--rate", "50", "-d", "400ms", "--latency", &server.url()]);

@@ -50,9 +50,9 @@ pub(super) fn apply(system: &System, undo_file: &Path, facts: &Facts, verdict: &
         return false;
     }
     let failed = set_all(system, &wanted);
-    // What was not changed is as it was before, and so is its note.
-    noted.retain(|change| !failed.contains(&change.sysctl));
-    noted.extend(before.into_iter().filter(|change| failed.contains(&change.sysctl)));
+    for change in &failed {
+        undo::note_failure(&mut noted, &before, change, system.sysctl(change.sysctl));
+    }
     if let Err(error) = undo::save(undo_file, &noted) {
         say(format_args!("error: {}: {error}", undo_file.display()));
         return false;
@@ -69,15 +69,22 @@ pub(super) fn apply(system: &System, undo_file: &Path, facts: &Facts, verdict: &
 }
 
 /// Sets each, says so, and gives those that could not be set.
-fn set_all(system: &System, wanted: &[Change]) -> Vec<crate::kernel::sysctl::Sysctl> {
+fn set_all<'a>(system: &System, wanted: &'a [Change]) -> Vec<&'a Change> {
     let mut failed = Vec::new();
-    for Change { sysctl, was, set } in wanted {
-        let (key, was, new) = (sysctl.key(), write_values(was), write_values(set));
+    for change in wanted {
+        let Change { sysctl, was, set } = change;
+        let (key, new) = (sysctl.key(), write_values(set));
         match system.set_sysctl(*sysctl, set) {
-            Ok(()) => say(format_args!("set {key}: {was} → {new}")),
+            Ok(()) => say(format_args!("set {key}: {} → {new}", write_values(was))),
             Err(error) => {
-                say(format_args!("error: {key} stays {was}, {new} is needed: {error}"));
-                failed.push(*sysctl);
+                let stays = match system.sysctl(*sysctl) {
+                    Some(now) if now != *was => {
+                        format!("is {} now, it was {}", write_values(&now), write_values(was))
+                    }
+                    _ => format!("stays {}", write_values(was)),
+                };
+                say(format_args!("error: {key} {stays}, {new} is needed: {error}"));
+                failed.push(change);
             }
         }
     }

@@ -13,8 +13,9 @@ use crate::config::{DoctorArgs, SettingsError, workers};
 use crate::database::plan::{Plan, PlanInput};
 use crate::database::{Config, probe, target};
 use crate::exit::Exit;
-use crate::kernel::facts::{Database, Facts};
-use crate::kernel::judge::{self, Clients, Load, Processes, Question, judge};
+use crate::kernel::facts::Database;
+use crate::kernel::judge::processes::MOST_PROCESSES;
+use crate::kernel::judge::{self, Clients, Load, Question, judge};
 use crate::kernel::read::System;
 use crate::server;
 
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Exit {
     }
     let question = question(args);
     let mut facts = system.facts();
-    facts.database = match ask_database(args, &facts, &question) {
+    facts.database = match ask_database(args) {
         Ok(database) => database,
         Err(error) => return fail(Exit::Settings, error),
     };
@@ -102,9 +103,9 @@ fn reserve(args: &DoctorArgs) -> judge::Reserve {
 }
 
 /// Asks the database that is named for its room, and the plan for what the service would take of it.
-fn ask_database(args: &DoctorArgs, facts: &Facts, question: &Question) -> Result<Database, SettingsError> {
+fn ask_database(args: &DoctorArgs) -> Result<Database, SettingsError> {
     let Some(config) = target::configuration(&args.target()?)? else { return Ok(Database::NotNamed) };
-    let wanted = connections_wanted(args, Processes::of(facts, question).count)?;
+    let wanted = connections_wanted(args)?;
     // Takes seconds where nobody answers.
     say(format_args!("asking {} for its room", target::describe(&config)));
     Ok(match ask(&config) {
@@ -113,16 +114,22 @@ fn ask_database(args: &DoctorArgs, facts: &Facts, question: &Question) -> Result
     })
 }
 
-/// The service's own plan for this many processes, a reload's overlap included; workers are the cores, divided by the processes.
-fn connections_wanted(args: &DoctorArgs, processes: u64) -> Result<u64, SettingsError> {
+/// The service's own plan for each number of processes that the judge may come to, a reload's overlap included; workers are the cores,
+/// divided by the processes.
+fn connections_wanted(args: &DoctorArgs) -> Result<Vec<u64>, SettingsError> {
     let cores = workers::usable_cores();
-    let processes = u32::try_from(processes).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
-    let each = NonZeroU32::new(cores.get() / processes).unwrap_or(NonZeroU32::MIN);
-    let workers = processes.saturating_mul(each);
     let pool_per_core = args.pool_per_core;
-    let input = PlanInput { cores, workers, processes, pool_per_core, upper_bound: None };
-    let plan = Plan::new(input).map_err(|error| SettingsError::new(error.to_string()))?;
-    Ok(plan.connections_total().saturating_add(plan.overlap()).into())
+    let numbers =
+        (1..=MOST_PROCESSES + 1).filter_map(|processes| NonZeroU32::new(processes.try_into().ok()?));
+    let wanted = numbers.map(|processes| {
+        let each = NonZeroU32::new(cores.get() / processes).unwrap_or(NonZeroU32::MIN);
+        let workers = processes.saturating_mul(each);
+        let input = PlanInput { cores, workers, processes, pool_per_core, upper_bound: None };
+        Plan::new(input)
+            .map(|plan| u64::from(plan.connections_total().saturating_add(plan.overlap())))
+            .map_err(|error| SettingsError::new(error.to_string()))
+    });
+    wanted.collect()
 }
 
 fn ask(config: &Config) -> Result<crate::database::plan::Room, String> {

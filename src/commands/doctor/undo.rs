@@ -6,7 +6,8 @@
 //! **Invariant:** the value kept is the one from before our first change, however often settings are applied after it.
 
 use std::fmt::Write as _;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
@@ -56,9 +57,17 @@ pub(super) fn save(path: &Path, changes: &[Change]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let unfinished = path.with_extension("new");
-    std::fs::write(&unfinished, render(changes))?;
-    std::fs::rename(&unfinished, path)
+    // A name that is ours alone, and a file that was not there: a neighbour's file, or a link to one, is never written to.
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".unfinished-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
+    let written =
+        file.write_all(render(changes).as_bytes()).and_then(|()| std::fs::rename(&unfinished, path));
+    if written.is_err() {
+        // What is told is why it could not be written.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    written
 }
 
 /// Adds a change about to be made. Where the setting still has the value that we gave it, what was before that is kept.
@@ -67,6 +76,28 @@ pub(super) fn note(changes: &mut Vec<Change>, new: Change) {
         Some(known) if known.set == new.was => known.set = new.set,
         Some(known) => *known = new,
         None => changes.push(new),
+    }
+}
+
+/// Corrects the note of a change that failed, by the setting's value now. Where that is what it was, the note is as it was `before`;
+/// where the kernel made another value of the one that it was given, that one is ours to put back; where nobody can tell, it stays.
+pub(super) fn note_failure(
+    changes: &mut Vec<Change>,
+    before: &[Change],
+    tried: &Change,
+    now: Option<Vec<u64>>,
+) {
+    match now {
+        Some(now) if now == tried.was => {
+            changes.retain(|change| change.sysctl != tried.sysctl);
+            changes.extend(before.iter().find(|change| change.sysctl == tried.sysctl).cloned());
+        }
+        Some(now) => {
+            if let Some(change) = changes.iter_mut().find(|change| change.sysctl == tried.sysctl) {
+                change.set = now;
+            }
+        }
+        None => {}
     }
 }
 
@@ -125,5 +156,40 @@ mod tests {
         assert_eq!(changes, [change(100, 300)]);
         note(&mut changes, change(250, 400));
         assert_eq!(changes, [change(250, 400)], "250 was somebody's wish");
+    }
+
+    #[test]
+    fn a_change_that_failed_leaves_no_note_only_where_nothing_changed() {
+        for (before, now, after) in [
+            (vec![], Some(vec![200]), vec![]),
+            (vec![change(100, 200)], Some(vec![200]), vec![change(100, 200)]),
+            // The kernel keeps 250 of the 300.
+            (vec![], Some(vec![250]), vec![change(200, 250)]),
+            (vec![change(100, 200)], Some(vec![250]), vec![change(100, 250)]),
+            (vec![], None, vec![change(200, 300)]),
+        ] {
+            let mut noted = before.clone();
+            note(&mut noted, change(200, 300));
+            note_failure(&mut noted, &before, &change(200, 300), now.clone());
+            assert_eq!(noted, after, "{before:?}, now {now:?}");
+        }
+    }
+
+    #[test]
+    fn saving_touches_no_neighbour_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("undo.conf"), folder.path().join("victim"));
+        std::fs::write(&victim, "theirs").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("undo.new")).unwrap();
+        let ours = folder.path().join(format!("undo.conf.unfinished-{}", std::process::id()));
+        std::os::unix::fs::symlink(&victim, &ours).unwrap();
+        save(&path, &[change(1, 2)]).unwrap_err();
+        std::fs::remove_file(&ours).unwrap();
+        for set in [2, 3] {
+            save(&path, &[change(1, set)]).unwrap();
+            assert_eq!(load(&path).unwrap(), [change(1, set)]);
+        }
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "theirs");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

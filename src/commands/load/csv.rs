@@ -32,6 +32,9 @@ impl Rows {
     }
 
     pub(super) fn write(&mut self, row: &Row) {
+        if self.failed.is_some() {
+            return;
+        }
         let stats = &row.stats;
         let non_2xx = stats.non_success();
         let result = writeln!(
@@ -47,7 +50,7 @@ impl Rows {
         );
         // Each row reaches the disk as it ends, so that an interrupted run leaves what it measured.
         if let Err(error) = result.and_then(|()| self.file.flush()) {
-            self.failed.get_or_insert(error);
+            self.failed = Some(error);
         }
     }
 

@@ -22,6 +22,9 @@ pub(crate) use hold::run_part;
 
 /// Asks, and reports.
 pub(crate) fn run(args: &LoadArgs) -> Exit {
+    if let Err(error) = args.check() {
+        return fail(Exit::Settings, error);
+    }
     if let Some(connections) = args.hold.hold {
         return hold::run(args, connections);
     }
@@ -49,9 +52,6 @@ pub(crate) fn run(args: &LoadArgs) -> Exit {
         Ok(outcome) => Report::new(&job, outcome, stop.load(Ordering::Relaxed)),
         Err(error) => return refuse(&error),
     };
-    if let Some(Err(why)) = rows.map(csv::Rows::finish) {
-        say(format_args!("error: {why}"));
-    }
     if args.json {
         match serde_json::to_string(&report) {
             Ok(text) => print(text + "\n"),
@@ -63,7 +63,11 @@ pub(crate) fn run(args: &LoadArgs) -> Exit {
             print(report.distribution());
         }
     }
-    judge(args, &report)
+    let exit = judge(args, &report);
+    match rows.map(csv::Rows::finish) {
+        Some(Err(why)) => fail(Exit::Failed, why),
+        _ => exit,
+    }
 }
 
 /// What the settings ask for; a refusal has been told.

@@ -21,11 +21,15 @@ pub use threshold::{Measured, Metric, Threshold};
 pub use url::{Header, Url, WeightedPath};
 
 use super::duration::{parse, parse_or_zero};
+use super::layers::SettingsError;
 
 /// The most threads: past any machine's cores, short of exhausting its threads.
 const MOST_THREADS: i64 = 1024;
 /// The most requests that one connection may have outstanding.
 const MOST_PIPELINED: i64 = 1024;
+
+/// The most requests that all connections together may have outstanding: each takes 16 bytes from the start, which makes 1 GiB.
+const MOST_OUTSTANDING: u64 = 1 << 26;
 
 /// How long a request may take where nobody says otherwise; wrk's own.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -100,6 +104,20 @@ fn read_rate(text: &str) -> Result<NonZeroU64, String> {
 }
 
 impl LoadArgs {
+    /// Refuses settings that are right one by one and too much together.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let connections = self.hold.hold.unwrap_or(self.connections).get();
+        let outstanding = u64::from(connections) * u64::from(self.pipeline);
+        if outstanding <= MOST_OUTSTANDING {
+            return Ok(());
+        }
+        Err(SettingsError::new(format!(
+            "{connections} connections × --pipeline {} are {outstanding} requests outstanding, more than the {MOST_OUTSTANDING} that \
+             1 GiB of memory keeps count of: lower one of the two",
+            self.pipeline
+        )))
+    }
+
     /// How long a request may take.
     pub fn timeout(&self) -> Duration {
         let usual = if self.hold.hold.is_some() { TIMEOUT_HOLDING } else { TIMEOUT };

@@ -61,6 +61,13 @@ fn ask(connections: u64, clients: Clients) -> Question {
     }
 }
 
+/// With a database that has so many connections free, and a service that wants eight, or one for each process.
+fn with_database(free: u64, mut facts: Facts) -> Facts {
+    let wanted = (1..=processes::MOST_PROCESSES + 1).map(|processes| processes.max(8)).collect();
+    facts.database = Database::Room { limit: 100, free, wanted };
+    facts
+}
+
 fn finding(verdict: &Verdict, limit: &str) -> Finding {
     let found = verdict.findings.iter().find(|finding| finding.limit == limit);
     found.unwrap_or_else(|| panic!("nothing is said of {limit}")).clone()
@@ -147,6 +154,8 @@ fn the_ceiling_is_the_last_number_that_fits_and_names_its_limit() {
         (many_files(with_24_gb()), Elsewhere, "memory"),
         (tracked(with_24_gb()), Elsewhere, "net.netfilter.nf_conntrack_max"),
         (grouped(with_24_gb()), Elsewhere, "memory of the control group"),
+        (with_database(40, with_24_gb()), Elsewhere, "max_connections (PostgreSQL)"),
+        (with_database(8, with_24_gb()), Here, "max_connections (PostgreSQL)"),
         (machine(24_684_084, 1 << 40, 1 << 40, [1, 1, 1], 128), Elsewhere, "RLIMIT_NOFILE (hard)"),
     ] {
         let ceiling = judge(&facts, &ask(1000, clients)).ceiling.expect("a ceiling");
@@ -242,12 +251,12 @@ fn ports_are_counted_for_clients_on_this_machine_only() {
     for (sources, listening, state, mend) in [
         (4, 1, State::Holds, None),
         (1, 4, State::Holds, None),
-        (3, 1, State::Stops, Some("sysctl -w net.ipv4.ip_local_port_range='32202 65535'")),
+        (3, 1, State::Stops, Some("sysctl -w net.ipv4.ip_local_port_range='31521 65535'")),
         (1, 1, State::Stops, Some("4 source addresses instead of 1")),
     ] {
         let found = ports(Question { sources: Some(sources), ports: listening, ..here });
         assert_eq!(found.state, state, "{sources} × {listening}");
-        assert_eq!(found.holds_connections, Some(sources * listening * 28_232));
+        assert_eq!(found.holds_connections, Some(sources * listening * 27_667));
         let said = found.mend().map(|mend| match mend {
             Mend::Setting(text) | Mend::Advice(text) => text,
         });
@@ -272,20 +281,49 @@ fn capacity_over_rate_is_the_number_of_clients_served() {
 
 #[test]
 fn the_database_needs_a_connection_for_each_worker() {
-    let with = |free, wanted| Facts { database: Database::Room { limit: 100, free, wanted }, ..with_24_gb() };
-    let verdict = judge(&with(97, 52), &ask(1_000_000, Clients::Elsewhere));
+    let with = |free| with_database(free, with_24_gb());
+    let verdict = judge(&with(97), &ask(1_000_000, Clients::Elsewhere));
     assert!(verdict.fits());
-    let few = judge(&with(40, 52), &ask(1_000_000, Clients::Elsewhere));
+    let few = judge(&with(40), &ask(1_000_000, Clients::Elsewhere));
     let database = finding(&few, "max_connections (PostgreSQL)");
     assert_eq!(stops(&few), ["max_connections (PostgreSQL)"]);
     assert!(
         matches!(database.mend(), Some(Mend::Advice(advice)) if advice.contains("max_connections = 112"))
     );
     let most = few.ceiling.expect("a ceiling").connections;
-    assert_eq!(judge(&with(40, 40), &ask(most, Clients::Elsewhere)).processes.count, 40);
+    assert_eq!(judge(&with(40), &ask(most, Clients::Elsewhere)).processes.count, 40);
     for database in [Database::NotNamed, Database::NotReached("no route".into())] {
         let verdict = judge(&Facts { database, ..with_24_gb() }, &ask(10, Clients::Elsewhere));
         assert_eq!(finding(&verdict, "max_connections (PostgreSQL)").state, State::NotKnown);
         assert!(verdict.fits());
     }
+}
+
+#[test]
+fn a_ceiling_never_contradicts_the_answer() {
+    // A reload replaces half of two processes, but a tenth of ten: two want most.
+    let wanted: Vec<u64> =
+        (1..=processes::MOST_PROCESSES + 1).map(|n| n.max(8) + if n > 1 { 8 / n } else { 0 }).collect();
+    for free in [3, 8, 10, 12, 40] {
+        for processes in [None, Some(1), Some(2), Some(5)] {
+            for connections in [1, 100, 15_000, 30_000, 60_000, 90_000, 1_000_000] {
+                let mut facts = with_24_gb();
+                facts.database = Database::Room { limit: 100, free, wanted: wanted.clone() };
+                let question = Question { processes, ..ask(connections, Clients::Elsewhere) };
+                let verdict = judge(&facts, &question);
+                let ceiling = verdict.ceiling.as_ref().map_or(0, |ceiling| ceiling.connections);
+                assert_eq!(verdict.fits(), connections <= ceiling, "{free} free, {question:?}: {ceiling}");
+            }
+        }
+    }
+    let verdict = judge(&with_database(3, with_24_gb()), &ask(100, Clients::Elsewhere));
+    assert_eq!((verdict.fits(), verdict.ceiling), (false, None), "not one process has room");
+}
+
+#[test]
+fn buffers_are_suggested_half_of_the_memory_at_most() {
+    let verdict = judge(&with_16_gb(), &ask(50_000_000, Clients::Elsewhere));
+    let (_, pages) = verdict.changes().find(|(key, _)| *key == Sysctl::TcpMem).expect("more of tcp_mem");
+    let half = 16_300_000 * KIB / 4096 / 2;
+    assert!(pages.is_sorted() && (half - 3..=half).contains(&pages[2]), "{pages:?} of {half}");
 }

@@ -64,10 +64,12 @@ impl MemoryCost {
     }
 }
 
-/// The most connections for which `fits` holds, which must go on holding for fewer.
+/// The most connections for which `fits` holds, which should go on holding for fewer. Where it does not, as a second process may want
+/// more of something than a third, it is a number on the question's own side: at or above what is asked where that fits, else below.
 pub(super) fn most_connections(question: &Question, fits: impl Fn(&Question) -> bool) -> u64 {
-    let (mut fitting, mut too_many) = (0, MOST_CONNECTIONS);
-    while too_many - fitting > 1 {
+    let (mut fitting, mut too_many) =
+        if fits(question) { (question.connections, MOST_CONNECTIONS) } else { (0, question.connections) };
+    while too_many.saturating_sub(fitting) > 1 {
         let middle = fitting.midpoint(too_many);
         if fits(&Question { connections: middle, ..*question }) {
             fitting = middle;

@@ -95,7 +95,8 @@ pub struct Verdict {
     pub processes: Processes,
     /// What they cost.
     pub memory: MemoryCost,
-    /// Connections that this machine can hold today, and the limit that stops it there; none where no limit is known.
+    /// Connections that this machine can hold today, and the limit that stops it there; none where no limit is known, and where not
+    /// even one connection fits.
     pub ceiling: Option<Ceiling>,
     /// Clients that the measured capacity serves.
     pub clients_served: Option<u64>,
@@ -155,7 +156,8 @@ pub fn judge(facts: &Facts, question: &Question) -> Verdict {
     let ceilings = findings.iter().filter_map(|finding| {
         Some(Ceiling { connections: finding.holds_connections?, stopped_by: finding.limit })
     });
-    let ceiling = ceilings.min_by_key(|ceiling| ceiling.connections);
+    let ceiling =
+        ceilings.min_by_key(|ceiling| ceiling.connections).filter(|ceiling| ceiling.connections > 0);
     Verdict {
         ceiling,
         processes,

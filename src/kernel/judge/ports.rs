@@ -4,12 +4,14 @@
 
 use super::{Clients, Finding, Question, State};
 use crate::kernel::facts::Facts;
+use crate::kernel::ports::{USABLE_PERCENT, size_for, usable};
 use crate::kernel::sysctl::Sysctl;
 
 const SOURCE: &str = "Documentation/networking/ip-sysctl.rst";
 
-/// The first port that any user may bind (`ip_unprivileged_port_start`), and the last there is.
-const WIDEST: (u64, u64) = (1024, 65_535);
+/// The range is widened no further: services listen on ports below the first, as 8080 or 5432, and could not be started where a
+/// client has theirs; the last is the last there is.
+const WIDEST: (u64, u64) = (10_000, 65_535);
 
 pub(super) fn findings(facts: &Facts, question: &Question) -> Vec<Finding> {
     vec![match question.clients {
@@ -28,7 +30,7 @@ fn range(facts: &Facts, question: &Question) -> Finding {
     let mut finding = Finding::of(facts, Sysctl::PortRange, "ports: first, last", SOURCE, "");
     let Some(&[first, last]) = finding.is.as_deref() else { return finding };
     let size = (last + 1).saturating_sub(first);
-    let each = size.saturating_mul(question.ports).max(1);
+    let each = usable(size).saturating_mul(question.ports).max(1);
     let Some(sources) = question.sources else {
         let sources = question.connections.div_ceil(each);
         finding.why = if sources <= 1 {
@@ -45,30 +47,33 @@ fn range(facts: &Facts, question: &Question) -> Finding {
     };
     finding.why = format!(
         "Each connection takes a port of its client's address, once for each port of the service: {sources} addresses × \
-         {size} ports × {} of the service.",
+         {} ports ({USABLE_PERCENT} % of {size}, since others have some) × {} of the service.",
+        usable(size),
         question.ports
     );
     let ways = sources.saturating_mul(question.ports).max(1);
     let needed = question.connections.div_ceil(ways);
-    finding.holds_connections = Some(ways.saturating_mul(size));
+    finding.holds_connections = Some(ways.saturating_mul(usable(size)));
     finding.needs = Some(vec![first, last]);
-    if needed > size {
+    if needed > usable(size) {
         finding.state = State::Stops;
-        let (low, high) = widen(first, last, needed);
-        if high + 1 - low >= needed {
+        let (low, high) = widen(first, last, size_for(needed));
+        if usable(high + 1 - low) >= needed {
             finding.needs = Some(vec![low, high]);
             finding.setting = Some((Sysctl::PortRange, vec![low, high]));
         } else {
             let addresses = question.connections.div_ceil(each);
             finding.advice = Some(format!(
-                "{addresses} source addresses instead of {sources}, or more ports of the service"
+                "{addresses} source addresses instead of {sources}, or more ports of the service; the range is not widened \
+                 below {}, where services listen",
+                WIDEST.0
             ));
         }
     }
     finding
 }
 
-/// Takes free ports above the range first, where nobody listens, then those below.
+/// Takes free ports above the range first, where nobody listens, then those below. A range that goes lower already stays.
 fn widen(first: u64, last: u64, needed: u64) -> (u64, u64) {
     let high = WIDEST.1.max(last);
     let low = (high + 1).saturating_sub(needed).max(WIDEST.0).min(first);
@@ -89,7 +94,7 @@ mod tests {
     fn a_range_widens_and_never_narrows() {
         assert_eq!(widen(32_768, 60_999, 30_000), (32_768, 65_535));
         assert_eq!(widen(32_768, 60_999, 40_000), (25_536, 65_535));
-        assert_eq!(widen(32_768, 60_999, 70_000), (1024, 65_535));
+        assert_eq!(widen(32_768, 60_999, 70_000), (10_000, 65_535), "services' ports stay out of it");
         assert_eq!(widen(1000, 65_535, 70_000), (1000, 65_535));
     }
 

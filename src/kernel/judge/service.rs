@@ -23,26 +23,31 @@ fn database(facts: &Facts, question: &Question) -> Finding {
         ),
         Database::NotReached(why) => finding(format!("Not checked: the database was not reached: {why}.")),
         Database::Room { limit: allowed, free, wanted } => {
+            let wanted_for = |question: &Question| wanted_by(wanted, Processes::of(facts, question).count);
+            let wanted = wanted_for(question);
             let why = format!(
                 "Every worker of every process has a database connection of its own at least; {allowed} are allowed, and the rest \
                  is reserved or taken."
             );
             let mut finding = finding(why);
             finding.is = Some(vec![*free]);
-            finding.needs = Some(vec![*wanted]);
-            finding.state = if wanted <= free { State::Holds } else { State::Stops };
+            finding.needs = Some(vec![wanted]);
+            finding.state = if wanted <= *free { State::Holds } else { State::Stops };
             let more = allowed.saturating_add(wanted.saturating_sub(*free));
             finding.advice = Some(format!("max_connections = {more} in postgresql.conf, and a restart of PostgreSQL"));
-            // Processes that are given don't grow with the connections.
-            if question.processes.is_some() || limit(facts) == u64::MAX {
+            // Processes that are given don't grow with the connections: there is room for any number of these, or for none.
+            if wanted <= *free && (question.processes.is_some() || limit(facts) == u64::MAX) {
                 return finding;
             }
-            finding.holding(|_| {
-                let enough = |fewer: &Question| Processes::of(facts, fewer).count <= *free;
-                most_connections(question, enough)
-            })
+            finding.holding(|_| most_connections(question, |other| wanted_for(other) <= *free))
         }
     }
+}
+
+/// What so many processes want.
+fn wanted_by(wanted: &[u64], processes: u64) -> u64 {
+    let entry = usize::try_from(processes.saturating_sub(1)).ok().and_then(|entry| wanted.get(entry));
+    entry.or(wanted.last()).copied().unwrap_or(0)
 }
 
 fn capacity(question: &Question) -> Option<Finding> {

@@ -148,7 +148,8 @@ impl Engine {
         loop {
             let connection = &mut self.connections[slot];
             let Ok((used, answer)) = connection.reader.read(&bytes[at..]) else {
-                self.stats.fail(Failure::Parse, u64::from(connection.in_flight() == 0));
+                let nobody_asked = connection.in_flight() == 0;
+                self.fail_unasked(nobody_asked, now);
                 self.fail(slot, Failure::Parse, now);
                 return false;
             };
@@ -165,17 +166,23 @@ impl Engine {
         true
     }
 
+    /// Counts what came and belongs to no request, unless it came in the warm-up.
+    fn fail_unasked(&mut self, is_failure: bool, now: u64) {
+        let counted = now >= self.phase.stop.counted_from;
+        self.stats.fail(Failure::Parse, u64::from(is_failure && counted));
+    }
+
     /// Counts an answer. Says whether the connection is still there.
     fn answered(&mut self, slot: usize, answer: Answer, now: u64) -> bool {
         let Some(flight) = self.flights.pop(slot, &mut self.connections[slot]) else {
             // Nobody asked: a farewell such as 408 is in order, anything else is not.
-            self.stats.fail(Failure::Parse, u64::from(!answer.last));
+            self.fail_unasked(!answer.last, now);
             self.end_by_server(slot, answer.last);
             return false;
         };
         self.in_flight -= 1;
         self.stats.in_window += u64::from(self.phase.stop.window_holds(now));
-        self.stats.waited_ns += self.phase.stop.part_within(flight.sent, now);
+        self.stats.wait(self.phase.stop.part_within(flight.sent, now));
         if flight.intended >= self.phase.stop.counted_from {
             self.stats.answer(answer.status);
             self.stats.raw.record(now.saturating_sub(flight.sent));

@@ -1,6 +1,7 @@
 //! Opening connections, and what becomes of those that end.
 //!
-//! **Invariant:** a connection that could not be opened is tried again after a rest, never at once.
+//! **Invariant:** a connection that could not be opened is never tried again at once: after a rest, or where connections are only held
+//! not at all.
 
 use std::io;
 use std::net::SocketAddr;
@@ -103,7 +104,7 @@ impl Engine {
         let from = self.phase.stop.counted_from;
         while let Some(Flight { intended, sent }) = self.flights.pop(slot, &mut self.connections[slot]) {
             self.in_flight -= 1;
-            self.stats.waited_ns += self.phase.stop.part_within(sent, now);
+            self.stats.wait(self.phase.stop.part_within(sent, now));
             self.stats.fail(failure, u64::from(intended >= from));
         }
         self.end(slot);

@@ -64,6 +64,20 @@ fn obey(orders: &Receiver<Order>, stop: &Arc<AtomicBool>, output: &mut impl Writ
     let part = assignment.part;
     let clock = Clock(Instant::now());
     let mut engine = Engine::new(setup(*assignment, clock, stop)?)?;
+    let ended = hold_on(&mut engine, part, clock, orders, output);
+    // Also where nobody listens any more, so that a leader that was killed leaves no connection in TIME_WAIT.
+    engine.close_all(true);
+    ended
+}
+
+/// Does what it is told with its connections, until there are no more orders.
+fn hold_on(
+    engine: &mut Engine,
+    part: Part,
+    clock: Clock,
+    orders: &Receiver<Order>,
+    output: &mut impl Write,
+) -> io::Result<()> {
     say(output, &Word::Done { stats: Box::default(), open: 0 })?;
     while let Ok(order) = orders.recv() {
         let Some(phase) = phase(&order, part, clock.now()) else {
@@ -83,7 +97,6 @@ fn obey(orders: &Receiver<Order>, stop: &Arc<AtomicBool>, output: &mut impl Writ
         }
         say(output, &Word::Done { stats: Box::new(sum), open: engine.open() })?;
     }
-    engine.close_all(true);
     Ok(())
 }
 
