@@ -2,7 +2,7 @@
 //!
 //! 1. [`traffic`] is what is asked; [`schedule`] when, and until when; [`ports`] from where.
 //! 2. [`engine`] is the loop, one for each thread: it waits by [`poll`] and reads answers by [`response`].
-//! 3. [`stats`] is what is counted; [`mod@run`] adds up the threads; [`report`] says it.
+//! 3. [`mod@run`] checks and starts a run; [`threads`] adds up the [`stats`] that its threads count; [`report`] says it.
 //! 4. [`hold`] is the same for more connections than one process can have: opened, held, and asked one by one.
 //!
 //! **Invariant:** nothing here is shared with the server: an instrument that shares code with what it measures shares its faults.
@@ -17,6 +17,8 @@ mod response;
 mod run;
 mod schedule;
 pub mod stats;
+mod threads;
 pub mod traffic;
 
-pub use run::{Job, LoadError, Outcome, Row, run};
+pub use run::{Job, LoadError, Outcome, run};
+pub use threads::Row;

@@ -129,11 +129,6 @@ impl EndsOfPart {
         Self { ends, part, taken: 0 }
     }
 
-    /// Which part this is.
-    pub(super) fn index(&self) -> u64 {
-        self.part.index
-    }
-
     /// The next near end, and the number of its destination.
     pub(super) fn next(&mut self) -> (Option<SocketAddr>, usize) {
         let k = self.taken.wrapping_mul(self.part.of.get()).wrapping_add(self.part.index);

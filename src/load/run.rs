@@ -1,15 +1,12 @@
-//! One run: its threads, and what they count, added up second by second.
+//! One run: what is checked before it, and what each of its threads does.
 //!
 //! **Invariant:** threads share a clock and a request to stop, and nothing else; no lock is taken while requests are out.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::num::{NonZeroU64, TryFromIntError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -19,10 +16,13 @@ use super::engine::{Clock, Engine, Interval, Offer, Phase, Setup};
 use super::ports::{Ends, EndsOfPart, PortRange, TooFewPorts};
 use super::schedule::{Beat, Part, Schedule, StopRule};
 use super::stats::Stats;
+use super::threads::{Row, run_threads};
 use super::traffic::Destination;
 
 /// Descriptors for other things than connections: standard streams, epoll, timers, files.
 pub(super) const RESERVE: u64 = 64;
+/// Descriptors of each thread's own: an epoll and a timer.
+const EACH_THREAD: u64 = 2;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -77,11 +77,15 @@ pub enum LoadError {
     },
     /// Descriptors.
     #[error(
-        "{wanted} connections need more descriptors than the {limit} that this process may have (RLIMIT_NOFILE): raise the \
-         hard limit (`ulimit -Hn`), ask for fewer connections, or spread them over processes with --hold"
+        "{connections} connections in {threads} threads need {wanted} descriptors, and this process may have {limit} \
+         (RLIMIT_NOFILE): raise the hard limit (`ulimit -Hn`), ask for fewer, or spread connections over processes with --hold"
     )]
     Descriptors {
         /// Connections.
+        connections: u64,
+        /// Threads.
+        threads: u64,
+        /// What both need, and the process besides.
         wanted: u64,
         /// The hard limit.
         limit: u64,
@@ -105,57 +109,41 @@ pub struct Outcome {
     pub cpu: Duration,
 }
 
-/// One second of all threads.
-#[derive(Debug)]
-pub struct Row {
-    /// Which, from the start of the run.
-    pub second: u64,
-    /// What was counted in it.
-    pub stats: Stats,
-    /// Connections open at its end.
-    pub open: u64,
-}
-
-/// What a thread says.
-enum Word {
-    Interval(usize, Box<Interval>),
-    Ended(usize, io::Result<u64>),
-}
-
-/// Runs a job to its end or until `stop` is set, and tells each second.
+/// Runs a job to its end or until `stop` is set, and tells each second. It sets `stop` itself where a thread fails, and gives an error then.
 pub fn run(job: &Job, stop: &Arc<AtomicBool>, watch: &mut dyn FnMut(&Row)) -> Result<Outcome, LoadError> {
     let ends = check(job)?;
-    let threads = u64::from(job.threads).min(u64::from(job.connections)).max(1);
-    let of = NonZeroU64::new(threads).unwrap_or(NonZeroU64::MIN);
+    let of = threads(job);
     let clock = Clock(Instant::now());
     let destinations: Arc<[Destination]> = job.destinations.clone().into();
-    let (words, heard) = channel();
     let cpu_before = cpu_time();
-    thread::scope(|scope| {
-        for index in 0..threads {
-            let part = Part { index, of };
-            let setup = Setup {
-                connections: count(part.of_total(job.connections.into()))?,
-                pipeline: job.pipeline,
-                timeout: job.timeout,
-                destinations: Arc::clone(&destinations),
-                ends: EndsOfPart::new(ends.clone(), part),
-                clock,
-                stop: Arc::clone(stop),
-            };
-            let (phase, words) = (phase(job, part), words.clone());
-            thread::Builder::new()
-                .name(format!("load-{index}"))
-                .spawn_scoped(scope, move || one_thread(setup, phase, &words))?;
-        }
-        drop(words);
-        let (stats, end) = listen(&heard, count(threads)?, watch)?;
-        Ok(Outcome {
-            stats,
-            elapsed: Duration::from_nanos(end.saturating_sub(nanoseconds(job.warm_up))),
-            cpu: cpu_time().saturating_sub(cpu_before),
-        })
+    let work = |index: usize, tell: &mut dyn FnMut(Interval)| {
+        let part = Part { index: index as u64, of };
+        let mut engine = Engine::new(Setup {
+            connections: count(part.of_total(job.connections.into()))?,
+            pipeline: job.pipeline,
+            timeout: job.timeout,
+            destinations: Arc::clone(&destinations),
+            ends: EndsOfPart::new(ends.clone(), part),
+            clock,
+            stop: Arc::clone(stop),
+        })?;
+        engine.run(phase(job, part), tell)?;
+        let end = clock.now();
+        engine.close_all(false);
+        Ok(end)
+    };
+    let (stats, end) = run_threads(count(of.get())?, stop, &work, watch)?;
+    Ok(Outcome {
+        stats,
+        elapsed: Duration::from_nanos(end.saturating_sub(nanoseconds(job.warm_up))),
+        cpu: cpu_time().saturating_sub(cpu_before),
     })
+}
+
+/// As many threads as are asked for, and none without a connection.
+fn threads(job: &Job) -> NonZeroU64 {
+    let threads = u64::from(job.threads).min(job.connections.into());
+    NonZeroU64::new(threads).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Refuses what cannot work, before the first of many connections is opened.
@@ -169,8 +157,10 @@ fn check(job: &Job) -> Result<Ends, LoadError> {
     ends.check(connections)?;
     check_sources(&job.sources, &job.destinations)?;
     let limit = raise_descriptor_limit();
-    if connections.saturating_add(RESERVE) > limit {
-        return Err(LoadError::Descriptors { wanted: connections, limit });
+    let threads = threads(job).get();
+    let wanted = connections + RESERVE + EACH_THREAD * threads;
+    if wanted > limit {
+        return Err(LoadError::Descriptors { connections, threads, wanted, limit });
     }
     reach(&job.destinations, job.timeout)?;
     Ok(ends)
@@ -219,56 +209,6 @@ fn phase(job: &Job, part: Part) -> Phase {
         most_in_flight: usize::MAX,
         reopen: true,
     }
-}
-
-fn one_thread(setup: Setup, phase: Phase, words: &Sender<Word>) {
-    let index = usize::try_from(setup.ends.index()).unwrap_or_default();
-    let clock = setup.clock;
-    let run = |setup| {
-        let mut engine = Engine::new(setup)?;
-        // That nobody listens any more means that the run is being given up.
-        engine.run(phase, &mut |interval| drop(words.send(Word::Interval(index, Box::new(interval)))))?;
-        let end = clock.now();
-        engine.close_all(false);
-        Ok(end)
-    };
-    let _ = words.send(Word::Ended(index, run(setup)));
-}
-
-/// Adds up what threads tell until all have ended; gives the sum and the moment of the last end.
-fn listen(
-    heard: &Receiver<Word>,
-    threads: usize,
-    watch: &mut dyn FnMut(&Row),
-) -> Result<(Stats, u64), LoadError> {
-    let mut sum = Stats::default();
-    let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
-    let mut told: Vec<Option<u64>> = vec![None; threads];
-    let mut end = 0;
-    let mut running = threads;
-    while running > 0 {
-        match heard.recv().map_err(|_| LoadError::Died)? {
-            Word::Interval(index, interval) => {
-                let Interval { second, stats, open } = *interval;
-                sum.add(&stats);
-                let row = rows.entry(second).or_insert(Row { second, stats: Stats::default(), open: 0 });
-                row.stats.add(&stats);
-                row.open += open;
-                told[index] = Some(second);
-            }
-            Word::Ended(index, ended) => {
-                end = end.max(ended?);
-                told[index] = Some(u64::MAX);
-                running -= 1;
-            }
-        }
-        let whole = told.iter().min().copied().flatten();
-        while let Some(row) = rows.first_entry().filter(|row| whole.is_some_and(|whole| *row.key() < whole)) {
-            watch(&row.remove());
-        }
-    }
-    rows.values().for_each(watch);
-    Ok((sum, end))
 }
 
 fn cpu_time() -> Duration {

@@ -1,4 +1,4 @@
-//! `plimsoll load --hold` at a small scale: several processes, several addresses, few descriptors, and a server that dies.
+//! `plimsoll load --hold` at a small scale: several processes, several addresses, few descriptors, and servers and processes that die.
 //!
 //! **Invariant:** every connection asked for is accounted for: refused, lost, answered or unanswered.
 
@@ -7,9 +7,12 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::number;
 use super::stand_in::{OK, Reaction, StandIn};
+use super::{load, number};
+use crate::harness::processes::signal;
 use crate::harness::{Finished, PATIENCE, Program, ServerSetup, TestServer, unused_port, wait_until};
+
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 /// Runs `load --hold --json` with these words where a process may have so few descriptors.
 fn hold(descriptors: u32, words: &[&str]) -> Finished {
@@ -97,6 +100,7 @@ fn connections_of_a_server_that_is_killed_are_told_as_lost() {
     assert!(opened > 0 && opened + refused == 50, "{report}");
     assert_eq!(number(&report, "/lost"), opened, "{report}");
     assert!(finished.stderr.contains(&format!("{opened} were lost")), "{finished:?}");
+    assert_eq!(report["bytes_each_held"], Value::Null, "none was open then to divide by: {report}");
 }
 
 #[test]
@@ -122,6 +126,66 @@ fn connections_that_are_not_answered_in_the_end_are_told() {
     assert_eq!(finished.code, Some(1), "{finished:?}");
     let report = report(&finished);
     assert_eq!((number(&report, "/lost"), number(&report, "/unanswered")), (0, 10), "{report}");
+}
+
+#[test]
+fn an_error_answers_neither_the_first_request_nor_the_last() {
+    for (first, last) in [(10, 0), (0, 10), (10, 10)] {
+        let is_busy = move |n| if n < 10 { first > 0 } else { last > 0 };
+        let stand_in = StandIn::start(move |n| Reaction::Bytes(if is_busy(n) { BUSY } else { OK }));
+        let finished = hold(256, &["10", "--active", "0", "--hold-for", "100ms", &stand_in.url()]);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        assert!(finished.stderr.contains(&format!("{first} did not answer their first")), "{finished:?}");
+        assert!(finished.stderr.contains(&format!("{last} did not in the end")), "{finished:?}");
+        let report = report(&finished);
+        for (pointer, count) in [
+            ("/lost", 0),
+            ("/first_requests", 10 - first),
+            ("/first_unanswered", first),
+            ("/answered", 10 - last),
+            ("/unanswered", last),
+            ("/non_2xx", first + last),
+        ] {
+            assert_eq!(number(&report, pointer), count, "{pointer} in {report}");
+        }
+        for (pointer, bad) in [("/first_statuses", first), ("/sweep_statuses", last)] {
+            let (status, other) = if bad > 0 { ("503", "200") } else { ("200", "503") };
+            assert_eq!(number(&report, &format!("{pointer}/{status}")), 10, "{report}");
+            assert_eq!(report.pointer(&format!("{pointer}/{other}")), None, "{report}");
+        }
+    }
+}
+
+#[test]
+fn errors_of_all_three_stages_are_added_up() {
+    let stand_in = StandIn::start(|_| Reaction::Bytes(BUSY));
+    let words = ["10", "--active", "100%", "--rate", "100", "--hold-for", "300ms", &stand_in.url()];
+    let report = report(&hold(256, &words));
+    assert!(number(&report, "/traffic/non_2xx") > 0, "{report}");
+    assert_eq!(number(&report, "/non_2xx"), 20 + number(&report, "/traffic/non_2xx"), "{report}");
+    assert_eq!(number(&report, "/non_2xx"), stand_in.requests() as u64);
+    let text = load(&["--hold", "10", "--active", "0", "--hold-for", "100ms", &stand_in.url()]).stdout;
+    for words in ["0 answered as they opened, 10 did not; statuses 503: 10", "s; statuses 503: 10"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn a_first_request_that_fails_is_told_by_kind_and_its_connection_is_lost_once() {
+    let stand_in = StandIn::start(|_| Reaction::Silence);
+    let finished = hold(256, &["10", "--hold-for", "10m", "--timeout", "300ms", &stand_in.url()]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let report = report(&finished);
+    for (pointer, count) in [
+        ("/opened", 10),
+        ("/refused", 0),
+        ("/opening_failures_by_kind/timeout", 10),
+        ("/first_unanswered", 10),
+        ("/lost", 10),
+        ("/unanswered", 0),
+    ] {
+        assert_eq!(number(&report, pointer), count, "{pointer} in {report}");
+    }
 }
 
 #[test]
@@ -185,6 +249,23 @@ fn states_at(port: u16, states: &[u8]) -> usize {
         far == at && u8::from_str_radix(state, 16).is_ok_and(|state| states.contains(&state))
     };
     text.lines().filter(is_one).count()
+}
+
+#[test]
+fn connections_of_a_process_that_is_killed_are_told_as_lost() {
+    let stand_in = StandIn::start(|_| Reaction::Bytes(OK));
+    let mut program = launch_holding(&stand_in);
+    let parts = wait_for_parts(program.pid());
+    wait_until("the holding", PATIENCE, || (stand_in.requests() > 20).then_some(()));
+    signal(parts[0], Signal::KILL);
+    let finished = program.wait(PATIENCE);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("a process that held 10 connections died"), "{finished:?}");
+    let report = report(&finished);
+    assert_eq!((number(&report, "/opened"), number(&report, "/lost")), (20, 10), "{report}");
+    assert_eq!(number(&report, "/traffic/connections"), 2, "what the other counted is told: {report}");
+    assert_eq!(report["answered"], Value::Null, "{report}");
+    wait_for_end(&parts);
 }
 
 fn launch_holding(stand_in: &StandIn) -> Program {

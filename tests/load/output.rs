@@ -62,10 +62,15 @@ fn more_connections_than_ports_are_refused_before_one_is_opened() {
 #[test]
 fn more_connections_than_descriptors_are_refused() {
     let server = quick();
-    let words = ["--nofile=128", env!("CARGO_BIN_EXE_plimsoll"), "load", "-c", "100", &server.url()];
-    let finished = ServerSetup::by("prlimit", &words).run();
-    assert_eq!(finished.code, Some(71), "{finished:?}");
-    assert!(finished.stderr.contains("RLIMIT_NOFILE"), "{finished:?}");
+    let url = server.url();
+    // Each thread has an epoll and a timer of its own.
+    for (threads, connections, code) in [("2", "61", 71), ("2", "60", 0), ("32", "32", 71), ("30", "4", 0)] {
+        let load = ["--nofile=128", env!("CARGO_BIN_EXE_plimsoll"), "load", "-n", "100"];
+        let words = [&load[..], &["-t", threads, "-c", connections, &url]].concat();
+        let finished = ServerSetup::by("prlimit", &words).run();
+        assert_eq!(finished.code, Some(code), "{words:?}: {finished:?}");
+        assert_eq!(finished.stderr.contains("RLIMIT_NOFILE"), code == 71, "{finished:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! **Invariant:** when standard input closes it drops what it does and ends, so that it never outlives the process that leads it.
 
 use std::io::{self, BufRead, Write};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -134,7 +135,9 @@ fn phase(order: &Order, part: Part, now: u64) -> Option<Phase> {
             ..once
         }),
         Order::Hold { active, nanoseconds, rate } => Some(Phase {
-            schedule: rate.map_or(Schedule::Closed, |rate| Schedule::Open(Beat::new(now, rate, part))),
+            schedule: rate
+                .and_then(|rate| beat_of_active(now, rate, part, active))
+                .map_or(Schedule::Closed, Schedule::Open),
             offer: Offer::Again,
             stop: StopRule { counted_from: now, until: Some(now.saturating_add(nanoseconds)), left: None },
             active: share(active),
@@ -145,9 +148,41 @@ fn phase(order: &Order, part: Part, now: u64) -> Option<Phase> {
     }
 }
 
+/// The moments of a part at which it asks over its active connections: parts that have none take no turns, since nobody would keep them.
+fn beat_of_active(now: u64, rate: NonZeroU64, part: Part, active: u64) -> Option<Beat> {
+    let of = NonZeroU64::new(active).map_or(NonZeroU64::MIN, |active| active.min(part.of));
+    (part.index < of.get()).then(|| Beat::new(now, rate, Part { of, ..part }))
+}
+
 fn say(output: &mut impl Write, word: &Word) -> io::Result<()> {
     let mut line = serde_json::to_vec(word)?;
     line.push(b'\n');
     output.write_all(&line)?;
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::schedule::SECOND;
+    use super::*;
+
+    #[test]
+    fn the_whole_rate_goes_over_the_parts_that_have_active_connections() {
+        let (of, rate) = (NonZeroU64::new(4).unwrap(), NonZeroU64::new(100).unwrap());
+        for active in [0, 1, 2, 3, 4, 5, 8] {
+            let order = Order::Hold { active, nanoseconds: SECOND, rate: Some(rate) };
+            let (mut moments, mut connections) = (Vec::new(), 0);
+            for index in 0..of.get() {
+                let mut phase = phase(&order, Part { index, of }, 0).unwrap();
+                connections += phase.active as u64;
+                if let Schedule::Open(beat) = &mut phase.schedule {
+                    assert!(phase.active > 0 || active == 0, "{active}: part {index} asks over nothing");
+                    moments.extend(std::iter::from_fn(|| beat.take(SECOND - 1)));
+                }
+            }
+            moments.sort_unstable();
+            assert_eq!(moments, (0..100).map(|k| k * SECOND / 100).collect::<Vec<_>>(), "{active}");
+            assert_eq!(connections, active);
+        }
+    }
 }

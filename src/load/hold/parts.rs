@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** each is in a process group of its own, so that Ctrl-C reaches the leader alone, and each is waited for.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -39,6 +40,8 @@ pub(super) struct Gathered {
     pub(super) stats: Stats,
     /// Connections open when it was carried out.
     pub(super) open: u64,
+    /// Why not all parts carried it out, if one of them did not.
+    pub(super) cut_short: Option<io::Error>,
 }
 
 /// What came since the last time.
@@ -78,51 +81,64 @@ impl Parts {
         self.holders.iter().map(|holder| holder.child.id()).collect()
     }
 
-    /// Gives each part an order.
-    pub(super) fn order(&mut self, order: impl Fn(u64) -> Order) -> io::Result<()> {
+    /// Gives each part an order. The input of one that does not take it is closed, so that it ends if it has not, of which
+    /// [`Self::gather`] hears.
+    pub(super) fn order(&mut self, order: impl Fn(u64) -> Order) {
         for (number, holder) in (0..).zip(&mut self.holders) {
-            let mut line = serde_json::to_vec(&order(number))?;
-            line.push(b'\n');
-            match &mut holder.orders {
-                Some(orders) => orders.write_all(&line)?,
-                None => return Err(io::ErrorKind::BrokenPipe.into()),
+            let write = |mut orders: &ChildStdin| {
+                let mut line = serde_json::to_vec(&order(number))?;
+                line.push(b'\n');
+                orders.write_all(&line)
+            };
+            if holder.orders.as_ref().is_some_and(|orders| write(orders).is_err()) {
+                holder.orders = None;
             }
         }
-        Ok(())
     }
 
     /// Hears all parts until each has carried its order out. `look` sees what came, often enough for a progress line, and says whether to
-    /// stop; a part that dies ends the wait.
-    pub(super) fn gather(&mut self, look: &mut dyn FnMut(News) -> bool) -> io::Result<Gathered> {
+    /// stop. Where a part dies the others are stopped, and what they counted is given beside the reason.
+    pub(super) fn gather(&mut self, look: &mut dyn FnMut(News) -> bool) -> Gathered {
         let mut gathered = Gathered::default();
-        let mut waiting = self.holders.len();
+        let mut waiting: BTreeSet<usize> = (0..self.holders.len()).collect();
+        let mut opened = vec![0; self.holders.len()];
         let mut stopped = false;
-        while waiting > 0 {
+        while !waiting.is_empty() {
             let mut news = News::default();
             match self.words.recv_timeout(LOOK) {
-                Ok((_, Some(Word::Progress { opened, answered, failed }))) => {
-                    news = News { opened, answered, failed };
+                Ok((number, Some(Word::Progress { opened: more, answered, failed }))) => {
+                    news = News { opened: more, answered, failed };
+                    opened[number] += more;
                 }
                 Ok((number, Some(Word::Done { stats, open }))) => {
                     gathered.stats.add(&stats);
                     self.open[number] = open;
-                    waiting -= 1;
+                    waiting.remove(&number);
                 }
-                Ok((_, Some(Word::Failed(why)))) => return Err(io::Error::other(why)),
-                Ok((number, None)) => {
-                    let held = self.open[number];
-                    return Err(io::Error::other(format!("a process that held {held} connections died")));
+                Ok((number, ended)) => {
+                    // What it counted since its last order went with it, but for what it told on its way.
+                    let unsettled = if waiting.remove(&number) { opened[number] } else { 0 };
+                    gathered.stats.opened += unsettled;
+                    let held = std::mem::take(&mut self.open[number]) + unsettled;
+                    let why = match ended {
+                        Some(Word::Failed(why)) => why,
+                        _ => format!("a process that held {held} connections died"),
+                    };
+                    gathered.cut_short.get_or_insert_with(|| io::Error::other(why));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    gathered.cut_short.get_or_insert_with(|| io::ErrorKind::BrokenPipe.into());
+                    break;
+                }
             }
-            if look(news) && !stopped {
+            if (look(news) || gathered.cut_short.is_some()) && !stopped {
                 stopped = true;
-                self.order(|_| Order::Stop)?;
+                self.order(|_| Order::Stop);
             }
         }
         gathered.open = self.open.iter().sum();
-        Ok(gathered)
+        gathered
     }
 }
 

@@ -1,6 +1,7 @@
 //! What holding came to: as text, as JSON, and as an answer to `--fail-if`.
 //!
-//! **Invariant:** a connection that was asked for is opened or not, then lost or not, then answered or not: nothing is counted twice.
+//! **Invariant:** a connection that was asked for is opened or not, then lost or not, then answered or not: none is counted twice. Only a 2xx
+//! answers the first request and the last.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -57,11 +58,19 @@ pub struct HoldReport {
     server_processes: usize,
     opened: u64,
     refused: u64,
-    refused_by_kind: BTreeMap<&'static str, u64>,
+    /// Of connections that did not open, and of first requests, whose connections are among the lost.
+    opening_failures_by_kind: BTreeMap<&'static str, u64>,
+    /// First requests answered with 2xx; the others, whatever became of their connections, are unanswered.
     first_requests: Option<u64>,
+    first_unanswered: Option<u64>,
+    first_statuses: BTreeMap<u16, u64>,
     lost: u64,
+    /// Connections that answered with 2xx in the end, and those that were still there and did not.
     answered: Option<u64>,
     unanswered: Option<u64>,
+    sweep_statuses: BTreeMap<u16, u64>,
+    /// Answers with another status than 2xx: to first requests, in the traffic, and in the end.
+    non_2xx: u64,
     cut_short: Option<String>,
     seconds: Seconds,
     traffic: Option<Traffic>,
@@ -81,18 +90,24 @@ impl HoldReport {
         let [before, at_opened, at_held] = memory;
         let opened = opening.stats.opened;
         let left = holding.as_ref().map_or(opening.open, |stage| stage.open);
-        let answered = sweep.as_ref().map(|stage| stage.stats.answered());
+        let first = job.first_request.then(|| succeeded(&opening.stats));
+        let answered = sweep.as_ref().map(|stage| succeeded(&stage.stats));
+        let stages = [Some(&opening), holding.as_ref(), sweep.as_ref()];
         Self {
             connections: job.connections.get(),
             processes: held.processes,
             server_processes: held.server_processes,
             opened,
             refused: u64::from(job.connections.get()).saturating_sub(opened),
-            refused_by_kind: opening.stats.failures_by_name(),
-            first_requests: job.first_request.then(|| opening.stats.answered()),
+            opening_failures_by_kind: opening.stats.failures_by_name(),
+            first_requests: first,
+            first_unanswered: first.map(|first| opened.saturating_sub(first)),
+            first_statuses: opening.stats.statuses.clone(),
             lost: opened.saturating_sub(left),
             answered,
             unanswered: answered.map(|answered| left.saturating_sub(answered)),
+            sweep_statuses: sweep.as_ref().map(|stage| stage.stats.statuses.clone()).unwrap_or_default(),
+            non_2xx: stages.into_iter().flatten().map(|stage| stage.stats.non_success()).sum(),
             cut_short: held.cut_short,
             seconds: Seconds {
                 opening: opening.elapsed.as_secs_f64(),
@@ -104,28 +119,33 @@ impl HoldReport {
             first_latency_us: Spread::of(&opening.stats.raw),
             sweep_latency_us: sweep.as_ref().and_then(|stage| Spread::of(&stage.stats.raw)),
             memory: Memory { before, opened: at_opened, held: at_held },
-            bytes_each_opened: PerConnection::between(&before, &at_opened, opened),
-            bytes_each_held: PerConnection::between(&before, &at_held, opened),
+            bytes_each_opened: PerConnection::between(&before, &at_opened, opening.open),
+            bytes_each_held: PerConnection::between(&before, &at_held, left),
             traffic_stats: holding.map(|stage| stage.stats).unwrap_or_default(),
         }
     }
 
     /// Why this is no success; none where every connection was opened, held, and answered.
     pub fn shortfall(&self) -> Option<String> {
-        let Self { refused, lost, unanswered, .. } = self;
+        let Self { connections, refused, lost, .. } = self;
         if let Some(why) = &self.cut_short {
             return Some(format!("not every connection was asked: {why}"));
         }
-        let unanswered = unanswered.unwrap_or_default();
-        (refused + lost + unanswered > 0).then(|| {
+        let (first, last) = (self.first_unanswered.unwrap_or_default(), self.unanswered.unwrap_or_default());
+        (refused + first + lost + last > 0).then(|| {
             format!(
-                "of {} connections {refused} could not be opened, {lost} were lost while they were held, and {unanswered} did not \
-                 answer in the end. `plimsoll doctor --connections {} --clients here` says what limits them; a server closes what is idle for \
-                 longer than its --idle-timeout",
-                self.connections, self.connections
+                "of {connections} connections {refused} could not be opened, {lost} were lost while they were held, {first} did not answer \
+                 their first request with 2xx, and {last} did not in the end. `plimsoll doctor --connections {connections} --clients here` \
+                 says what limits them; a server closes what is idle for longer than its --idle-timeout, and its log says why it \
+                 answers with an error"
             )
         })
     }
+}
+
+/// Answers with 2xx.
+fn succeeded(stats: &Stats) -> u64 {
+    stats.answered().saturating_sub(stats.non_success())
 }
 
 fn traffic(job: &HoldJob, stage: &Stage) -> Traffic {
@@ -163,10 +183,9 @@ impl Measured for HoldReport {
             Metric::Max { raw } => latency(raw).max_us().map(float),
             Metric::Mean { raw } => latency(raw).mean_us(),
             Metric::Rate => self.traffic.as_ref().map(|traffic| traffic.rate_achieved),
-            Metric::Errors => {
-                Some(float(self.refused + self.lost + self.unanswered.unwrap_or_default() + stats.failed()))
-            }
-            Metric::NonSuccess => Some(float(stats.non_success())),
+            // Connections: a request that failed lost its own, which is counted already.
+            Metric::Errors => Some(float(self.refused + self.lost + self.unanswered.unwrap_or_default())),
+            Metric::NonSuccess => Some(float(self.non_2xx)),
             Metric::ActiveFraction => self.traffic.as_ref().and_then(|traffic| traffic.active_fraction),
         }
     }
@@ -177,17 +196,26 @@ impl fmt::Display for HoldReport {
         let Self { connections, processes, opened, refused, lost, seconds, .. } = self;
         writeln!(f, "{connections} connections in {processes} processes")?;
         writeln!(f, "  opened      {opened}, {refused} not, in {:.1} s", seconds.opening)?;
-        if !self.refused_by_kind.is_empty() {
-            writeln!(f, "  failures    {}", list(self.refused_by_kind.iter()))?;
+        if !self.opening_failures_by_kind.is_empty() {
+            let failures = list(self.opening_failures_by_kind.iter());
+            writeln!(f, "  failures    {failures} (in opening, and of first requests)")?;
         }
-        if let Some(first) = self.first_requests {
-            writeln!(f, "  first       {first} answered the request that each sends when it is open")?;
+        if let (Some(first), Some(unanswered)) = (self.first_requests, self.first_unanswered) {
+            let statuses = list(self.first_statuses.iter());
+            writeln!(
+                f,
+                "  first       {first} answered as they opened, {unanswered} did not; statuses {statuses}"
+            )?;
         }
         let held = seconds.holding.unwrap_or_default();
         writeln!(f, "  held        {} for {held:.1} s, {lost} lost", opened.saturating_sub(*lost))?;
         if let (Some(answered), Some(unanswered)) = (self.answered, self.unanswered) {
             let sweep = seconds.sweep.unwrap_or_default();
-            writeln!(f, "  swept       {answered} answered, {unanswered} did not, in {sweep:.1} s")?;
+            let statuses = list(self.sweep_statuses.iter());
+            writeln!(
+                f,
+                "  swept       {answered} answered, {unanswered} did not, in {sweep:.1} s; statuses {statuses}"
+            )?;
         }
         writeln!(f, "  closed      in {:.1} s", seconds.closing)?;
         if let Some(traffic) = &self.traffic {

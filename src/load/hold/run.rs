@@ -188,10 +188,13 @@ impl Leader<'_> {
             sources: job.sources.clone(),
             ports,
         };
-        self.parts.order(|index| Order::Setup(Box::new(assignment(index))))?;
-        self.parts.gather(&mut |_| false)?;
+        self.parts.order(|index| Order::Setup(Box::new(assignment(index))));
+        self.parts.gather(&mut |_| false).cut_short.map_or(Ok(()), Err)?;
         let open = Order::Open { rate: job.open_rate, first_request: job.first_request };
-        held.opening = self.step(Step::Opening, &open, Some(job.connections.get().into()))?;
+        // Each step is kept before its end is judged: what was counted until then is reported.
+        let (opening, ended) = self.step(Step::Opening, &open, Some(job.connections.get().into()));
+        held.opening = opening;
+        ended?;
         held.memory[1] = watched.read();
         held.memory[2] = held.memory[1];
         if self.stop.load(Ordering::Relaxed) {
@@ -199,30 +202,33 @@ impl Leader<'_> {
         }
         let order =
             Order::Hold { active: job.active.into(), nanoseconds: nanoseconds(job.hold_for), rate: job.rate };
-        let holding = self.step(Step::Holding, &order, None)?;
+        let (holding, ended) = self.step(Step::Holding, &order, None);
         held.memory[2] = watched.read();
         let left = holding.open;
         held.holding = Some(holding);
+        ended?;
         if self.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
         let sweep = Order::Sweep { depth: job.sweep_depth.get().into() };
-        held.sweep = Some(self.step(Step::Sweeping, &sweep, Some(left))?);
-        Ok(())
+        let (sweep, ended) = self.step(Step::Sweeping, &sweep, Some(left));
+        held.sweep = Some(sweep);
+        ended
     }
 
-    fn step(&mut self, step: Step, order: &Order, of: Option<u64>) -> io::Result<Stage> {
+    /// What was counted, and whether all parts came to its end.
+    fn step(&mut self, step: Step, order: &Order, of: Option<u64>) -> (Stage, io::Result<()>) {
         let start = Instant::now();
-        self.parts.order(|_| order.clone())?;
+        self.parts.order(|_| order.clone());
         let mut sum = News::default();
-        let Gathered { stats, open } = self.parts.gather(&mut |news| {
+        let Gathered { stats, open, cut_short } = self.parts.gather(&mut |news| {
             sum.opened += news.opened;
             sum.answered += news.answered;
             sum.failed += news.failed;
             let done = if step == Step::Opening { sum.opened } else { sum.answered };
             (self.watch)(Now { step, elapsed: start.elapsed(), done, of, failed: sum.failed });
             self.stop.load(Ordering::Relaxed)
-        })?;
-        Ok(Stage { stats, open, elapsed: start.elapsed() })
+        });
+        (Stage { stats, open, elapsed: start.elapsed() }, cut_short.map_or(Ok(()), Err))
     }
 }
