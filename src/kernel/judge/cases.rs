@@ -175,7 +175,7 @@ fn what_is_low_is_raised_to_the_need_and_what_is_high_stays() {
     assert_eq!(
         changes,
         [
-            ("net.ipv4.tcp_mem", &[750_000, 1_000_000, 1_500_000][..]),
+            ("net.ipv4.tcp_mem", &[1_000_000, 1_500_000, 2_000_000][..]),
             ("net.core.somaxconn", &[15_625]),
             ("net.ipv4.tcp_max_syn_backlog", &[15_625]),
             ("net.core.netdev_max_backlog", &[15_625]),
