@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use rand::rngs::SmallRng;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::error::Error;
+use super::places::{Place, Places};
 use super::pool::{PoolSettings, describe_failure};
 use super::queue::Queue;
 use super::reach::{Backoff, Reach};
@@ -26,24 +26,22 @@ use super::statements::Statements;
 pub(super) struct Exclusive {
     pool: Pool,
     settings: PoolSettings,
-    /// The pool's size was lowered while it ran: what it lets through from then on is counted here too, since its own semaphore
-    /// keeps the places that were free then.
-    was_lowered: Cell<bool>,
+    /// As many as the pool may have connections; whoever asks the pool has one.
+    places: Rc<Places>,
     reach: Arc<Reach>,
     random: RefCell<SmallRng>,
     backoff: RefCell<Backoff>,
     /// After a failed attempt at one more connection: when the next may be made.
     retry_at: Cell<Option<Instant>>,
     queue: Queue,
-    /// Wakes a request that waits for a connection of those that there are.
-    returned: Rc<Notify>,
 }
 
 /// One database connection for one request.
 pub(super) struct Checkout {
     object: Option<Object>,
     statements: Statements,
-    returned: Rc<Notify>,
+    /// Given up after the connection, when the fields are dropped.
+    _place: Place,
 }
 
 impl Exclusive {
@@ -55,30 +53,24 @@ impl Exclusive {
         let (pool, _) = super::pool::build(&settings, &reach)?;
         Ok(Self {
             pool,
+            places: Places::new(settings.max_size() as usize),
             settings,
-            was_lowered: Cell::new(false),
             reach,
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
             queue: Queue::default(),
-            returned: Rc::default(),
         })
     }
 
     /// Waits for a connection until the deadline.
     pub(super) async fn check_out(&self, deadline: Instant) -> Result<Checkout, Error> {
         let waiting = self.queue.join()?;
-        let Ok(object) = tokio::time::timeout_at(deadline, self.take()).await else {
-            // What it was opening gives its place to the next in line.
-            self.returned.notify_one();
-            return Err(Error::Deadline);
-        };
-        let object = object?;
+        let taken = tokio::time::timeout_at(deadline, self.take()).await;
+        let (object, place) = taken.map_err(|_| Error::Deadline)??;
         drop(waiting);
         let new = Object::metrics(&object).recycle_count == 0;
-        let returned = Rc::clone(&self.returned);
-        let mut checkout = Checkout { object: Some(object), statements: Statements::Unnamed, returned };
+        let mut checkout = Checkout { object: Some(object), statements: Statements::Unnamed, _place: place };
         let prepared = Statements::prepare(checkout.object()?, self.settings.statements);
         match tokio::time::timeout_at(deadline, prepared).await {
             Err(_) => return Err(Error::Deadline),
@@ -100,26 +92,25 @@ impl Exclusive {
 
     /// Takes a connection that is there, or opens one. After a failed attempt at one more, the next one is some time off,
     /// and what there is has to do.
-    async fn take(&self) -> Result<Object, Error> {
+    async fn take(&self) -> Result<(Object, Place), Error> {
+        if self.is_resting() && self.pool.status().size == 0 {
+            return Err(Error::Unreached);
+        }
+        let place = self.places.take().await?;
         loop {
-            if self.was_lowered.get() && self.is_full() {
-                self.returned.notified().await;
-                continue;
-            }
-            if self.retry_at.get().is_some_and(|at| Instant::now() < at) {
+            if self.is_resting() {
                 let status = self.pool.status();
                 if status.size == 0 {
-                    // The next in line need not wait either.
-                    self.returned.notify_one();
+                    // Its place is given up with this, and so the next in line need not wait either.
                     return Err(Error::Unreached);
                 }
                 if status.available == 0 {
-                    self.returned.notified().await;
+                    self.places.returned().await;
                     continue;
                 }
             }
             match self.pool.get().await {
-                Ok(object) => return Ok(object),
+                Ok(object) => return Ok((object, place)),
                 Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Error::Deadline),
                 Err(error) => self.note_failure(&describe_failure(&error)),
             }
@@ -128,17 +119,8 @@ impl Exclusive {
 
     /// Takes another size: what is too much is closed as it comes back, what is too little is opened when it is needed.
     pub(super) fn resize(&self, max_size: u32) {
-        if (max_size as usize) < self.pool.status().max_size {
-            self.was_lowered.set(true);
-        }
         self.pool.resize(max_size as usize);
-        self.returned.notify_waiters();
-    }
-
-    /// Whether all places are taken.
-    fn is_full(&self) -> bool {
-        let status = self.pool.status();
-        status.available == 0 && status.size >= status.max_size
+        self.places.resize(max_size as usize);
     }
 
     fn note_failure(&self, why: &str) {
@@ -150,6 +132,11 @@ impl Exclusive {
             Backoff::MOST_FOR_ANOTHER
         };
         self.rest(most);
+    }
+
+    /// Whether the next attempt at one more connection is some time off.
+    fn is_resting(&self) -> bool {
+        self.retry_at.get().is_some_and(|at| Instant::now() < at)
     }
 
     /// Puts the next attempt at one more connection off.
@@ -186,6 +173,5 @@ impl Drop for Checkout {
             // An answer may still be pending on it.
             drop(Object::take(object));
         }
-        self.returned.notify_one();
     }
 }

@@ -25,6 +25,7 @@ mod failing;
 pub mod fill;
 pub mod fortune;
 mod lanes;
+mod places;
 pub mod plan;
 mod pool;
 pub mod probe;

@@ -4,7 +4,7 @@
 //! a route); [`response`] makes the answer, [`body`] holds its bytes, [`error`] decides the status of a failure. [`Context`] is
 //! what a worker's handlers share. [`lab`] holds the routes that `--lab` adds.
 //!
-//! **Invariant:** nothing here touches a socket, and nothing here is shared between workers.
+//! **Invariant:** nothing here touches a socket, and nothing here is shared between workers but the side pool of [`lab`], with `--lab`.
 
 mod body;
 mod context;

@@ -61,11 +61,12 @@ impl Acceptor {
         (Self { capacity, recipients }, queues)
     }
 
-    /// Accepts until it is told to stop.
+    /// Accepts until it is told to stop; says when it begins.
     pub(super) fn run(
         self,
         listeners: Vec<TcpListener>,
         mut stop: watch::Receiver<Stop>,
+        tell_ready: impl FnOnce(),
     ) -> Result<(), String> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -80,9 +81,12 @@ impl Acceptor {
                     .map_err(|error| format!("its listener cannot be watched: {error}"))?;
                 loops.push(accept::accept(listener, &acceptor, stop.clone()));
             }
+            tell_ready();
             tokio::select! {
-                _ = futures_util::future::join_all(loops) => {}
+                // At once means at once: the loops would hear of a stop in the same turn, and begin to close.
+                biased;
                 _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+                _ = futures_util::future::join_all(loops) => {}
             }
             Ok(())
         })

@@ -4,7 +4,8 @@
 //! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
 //! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
 //!
-//! **Invariant:** nothing crosses threads on the way of a request: it is accepted, answered and closed on one worker.
+//! **Invariant:** nothing crosses threads on the way of a request: its connection is served and closed on one worker, which has accepted
+//! it, or was given it once by the acceptor.
 
 use std::io;
 use std::net::TcpListener;
@@ -79,6 +80,13 @@ fn spawn(
     std::thread::Builder::new().name(name.replace(' ', "-")).spawn(move || report.ended_with(run()))
 }
 
+/// What stopped the threads that have ended, in one line.
+fn failures(ends: &mut mpsc::UnboundedReceiver<ThreadEnd>) -> String {
+    let ended = std::iter::from_fn(|| ends.try_recv().ok());
+    let failures = ended.filter_map(|end| Some(format!("{}: {}", end.thread, end.failure?)));
+    failures.collect::<Vec<_>>().join("; ")
+}
+
 /// A running server.
 pub(crate) struct Server {
     threads: Vec<JoinHandle<()>>,
@@ -88,10 +96,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a thread for each worker, and the acceptor's where there is one, and waits until each worker accepts connections.
+    /// Starts a thread for each worker, and the acceptor's where there is one, and waits until each of them is at work; where one
+    /// fails to begin, the others are ended and the error says why.
     pub(crate) fn start(listeners: Vec<TcpListener>, settings: Settings) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Run);
-        let (end, ends) = mpsc::unbounded_channel();
+        let (end, mut ends) = mpsc::unbounded_channel();
         let (tell_placed, placed) = std::sync::mpsc::channel();
         let lab = Lab::start(&settings.lab)?;
         let capacity = &settings.capacity;
@@ -100,8 +109,9 @@ impl Server {
         let mut threads = Vec::with_capacity(workers + 1);
         let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
             let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), &of_workers);
-            let stop = stopped.clone();
-            threads.push(spawn("acceptor", &end, move || acceptor.run(listeners, stop))?);
+            let (stop, tell_placed) = (stopped.clone(), tell_placed.clone());
+            let tell_ready = move || drop(tell_placed.send(None));
+            threads.push(spawn("acceptor", &end, move || acceptor.run(listeners, stop, tell_ready))?);
             queues.into_iter().map(Intake::Queue).collect()
         } else {
             let shares = socket::share_out(listeners, settings.workers.accept, workers)?;
@@ -124,16 +134,22 @@ impl Server {
                 (settings.workers.sched, settings.workers.pin, tell_placed.clone());
             let run = move || {
                 let placed = placement::place(index, sched, pin);
-                // Heard by the start below, which waits for each worker to say that it accepts, or to end.
-                let tell_ready = move || {
-                    let _ = tell_placed.send(placed);
-                };
-                worker::run(share, tell_ready)
+                // Heard by the start below, which waits for each thread to say that it is at work, or to end.
+                worker::run(share, move || drop(tell_placed.send(Some(placed))))
             };
             threads.push(spawn(&format!("worker {index}"), &end, run)?);
         }
         drop(tell_placed);
-        let placement = Placement::of(&placed.iter().collect::<Vec<_>>());
+        let told: Vec<_> = placed.iter().collect();
+        if told.len() < threads.len() {
+            let _ = stop.send(Stop::Now);
+            for thread in threads {
+                // A panic is reported as the thread's end.
+                let _ = thread.join();
+            }
+            return Err(io::Error::other(failures(&mut ends)));
+        }
+        let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
         Ok(Self { threads, placement, stop, ends })
     }
 

@@ -28,7 +28,7 @@ pub(super) type Incoming = Lines<BufReader<tokio::net::UnixStream>>;
 /// Descriptors in one message; the kernel takes 253 at the most (`SCM_MAX_FD`).
 const MOST_IN_A_MESSAGE: usize = 250;
 
-/// How long a message to a child may wait for room in the channel.
+/// How long each message with listeners may wait for room in the channel; lines do not wait.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the supervisor tells a child.
@@ -47,7 +47,7 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// It accepts connections; its workers run as placed.
     Ready(Placement),
-    /// It was told by somebody else to end, or lost a worker, and accepts no more.
+    /// It was told by somebody else to end, or lost a worker, and is to be told how: to retire, or to drain.
     Leaving,
 }
 

@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 use super::channel::{self, Incoming, Order, Report};
 
+/// How long a child may take to accept connections, counted from its start.
+pub(super) const READY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How children are started.
 #[derive(Debug)]
 pub(crate) struct Launch {
@@ -30,6 +33,8 @@ pub(crate) struct Launch {
     pub(crate) variables: Vec<(OsString, Option<OsString>)>,
     /// How long a child may take to end when it is told to.
     pub(crate) drain_deadline: Duration,
+    /// How much longer than that it may take before it is killed.
+    pub(crate) end_patience: Duration,
 }
 
 /// What became known of a child.
@@ -55,11 +60,12 @@ pub(super) struct ChildId(pub(super) u64);
 pub(super) struct Child {
     pub(super) id: ChildId,
     pub(super) pid: u32,
-    pub(super) started: Instant,
+    started: Instant,
     pub(super) is_ready: bool,
-    /// When it is killed, once it was told to end.
+    /// When it is killed: if it does not serve by then, and once it was told to end, if it has not.
     pub(super) kill_at: Option<Instant>,
     pub(super) launch: Rc<Launch>,
+    is_ending: bool,
     orders: UnixStream,
     kill: Rc<Notify>,
 }
@@ -79,7 +85,8 @@ impl Child {
             .args(&launch.words)
             .arg(format!("--process-index={index}"))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            // Ctrl-C on a terminal is for the supervisor alone.
+            // Ctrl-C on a terminal is for the supervisor alone, from the first instant: hence no session, which only the child
+            // itself could begin, some time after its start.
             .process_group(0)
             .kill_on_drop(true);
         for (name, value) in &launch.variables {
@@ -103,26 +110,43 @@ impl Child {
         let (reports, orders) = channel::split(ours)?;
         let (notices, killed) = (notices.clone(), Rc::clone(&kill));
         tokio::task::spawn_local(watch(process, reports, id, notices, killed));
-        let launch = Rc::clone(launch);
-        Ok(Self { id, pid, started: Instant::now(), is_ready: false, kill_at: None, launch, orders, kill })
+        let (launch, started) = (Rc::clone(launch), Instant::now());
+        let kill_at = Some(started + READY_PATIENCE);
+        Ok(Self { id, pid, started, is_ready: false, is_ending: false, kill_at, launch, orders, kill })
     }
 
-    /// Tells it to end; it is killed when it has not for that much longer than it may take.
-    pub(super) fn tell(&mut self, order: Order, patience: Duration) {
+    /// It serves, and may go on for good unless it was told to end.
+    pub(super) fn note_ready(&mut self) {
+        self.is_ready = true;
+        if !self.is_ending {
+            self.kill_at = None;
+        }
+    }
+
+    /// How long it lived; one that never served did not.
+    pub(super) fn lived(&self) -> Duration {
+        if self.is_ready { self.started.elapsed() } else { Duration::ZERO }
+    }
+
+    /// Tells it to end, and gives it the time that the order gives.
+    pub(super) fn tell(&mut self, order: Order) {
         channel::order(&self.orders, order);
-        self.end_within(order, patience);
-    }
-
-    /// Gives it the time that an order to end gives.
-    pub(super) fn end_within(&mut self, order: Order, patience: Duration) {
         let may_take = if order == Order::End { Duration::ZERO } else { self.launch.drain_deadline };
-        let at = Instant::now() + may_take.saturating_add(patience);
-        self.kill_at = Some(self.kill_at.map_or(at, |before| before.min(at)));
+        let at = Instant::now() + may_take.saturating_add(self.launch.end_patience);
+        let before = self.kill_at.filter(|_| self.is_ending);
+        self.kill_at = Some(before.map_or(at, |before| before.min(at)));
+        self.is_ending = true;
     }
 
-    pub(super) fn kill(&mut self) {
+    /// Kills it; says why.
+    pub(super) fn kill(&mut self) -> String {
         self.kill_at = None;
         self.kill.notify_one();
+        if self.is_ending {
+            "does not end by itself and is killed".into()
+        } else {
+            format!("did not serve within {READY_PATIENCE:?} and is killed")
+        }
     }
 }
 

@@ -26,21 +26,17 @@ mod slot;
 pub(crate) use channel::{Order, Report, Superior, receive_listeners};
 pub(crate) use child::Launch;
 
-use child::{Child, ChildId, News, Notice};
+use child::{Child, ChildId, News, Notice, READY_PATIENCE};
 use reload::Reload;
 use slot::{Role, Slot};
-
-/// How long a child may take to accept connections, counted from its start.
-const READY_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How much longer than its drain deadline a child may take to end before it is killed.
-const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the owner hears of.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// All processes serve for the first time, or have had their time to; what the system made of their workers' placement.
     Serving(Placement),
+    /// In that time not one process has served.
+    NeverServed,
     /// A reload has ended, well or not; what it says is logged.
     ReloadEnded {
         /// Whether all processes run on the new settings.
@@ -61,6 +57,7 @@ pub(crate) struct Supervisor {
     next_id: u64,
     /// Until when the first children may take, before it is said that they serve.
     first_by: Option<Instant>,
+    /// Those of the children that were ready by then.
     placements: Vec<Placement>,
     reload: Option<Reload>,
     stopping: bool,
@@ -125,14 +122,32 @@ impl Supervisor {
     /// Tells all children to end, gently or at once, and closes the listeners.
     pub(crate) fn stop(&mut self, stop: Stop) {
         let order = if stop == Stop::Now { Order::End } else { Order::Drain };
-        self.stopping = true;
+        let is_first = !std::mem::replace(&mut self.stopping, true);
         self.reload = None;
         self.first_by = None;
-        for slot in &mut self.slots {
-            slot.start_at = None;
-            slot.children().for_each(|child| child.tell(order, END_PATIENCE));
+        for index in 0..self.slots.len() {
+            self.slots[index].start_at = None;
+            if is_first && order == Order::Drain && !self.slots[index].has_listener() {
+                self.start_to_drain(index);
+            }
+            let slot = &mut self.slots[index];
+            slot.children().for_each(|child| child.tell(order));
             // After the order: the children hold the listeners until they have emptied their backlogs.
             slot.listeners.clear();
+        }
+    }
+
+    /// Starts a child for its backlog alone, where a process has none that would empty it.
+    fn start_to_drain(&mut self, index: usize) {
+        let launch = Rc::clone(&self.slots[index].launch);
+        match self.spawn(index, &launch) {
+            Ok(child) => self.slots[index].serving = Some(child),
+            Err(error) => {
+                self.all_well = false;
+                tracing::error!(
+                    "process {index} cannot be started for what waits in its backlog, which is lost: {error}"
+                );
+            }
         }
     }
 
@@ -143,8 +158,8 @@ impl Supervisor {
             for child in
                 self.slots[index].children().filter(|child| child.kill_at.is_some_and(|at| at <= now))
             {
-                tracing::warn!("process {index} (pid {}) does not end by itself and is killed", child.pid);
-                child.kill();
+                let (pid, why) = (child.pid, child.kill());
+                tracing::warn!("process {index} (pid {pid}) {why}");
             }
             if self.slots[index].start_at.is_some_and(|at| at <= now) {
                 self.slots[index].start_at = None;
@@ -155,10 +170,10 @@ impl Supervisor {
             let ended = self.slots.iter().all(Slot::is_empty);
             return ended.then_some(Event::Ended { well: self.all_well });
         }
-        self.first_ready(now).or_else(|| self.go_on_reloading(now))
+        self.first_ready(now).or_else(|| self.go_on_reloading())
     }
 
-    /// That all serve for the first time is said once.
+    /// That all serve for the first time, or none does, is said once.
     fn first_ready(&mut self, now: Instant) -> Option<Event> {
         let is_ready = |slot: &Slot| slot.serving.as_ref().is_some_and(|child| child.is_ready);
         let by = self.first_by?;
@@ -166,15 +181,16 @@ impl Supervisor {
             return None;
         }
         self.first_by = None;
-        let all =
-            |pick: fn(&Placement) -> bool| !self.placements.is_empty() && self.placements.iter().all(pick);
-        let placement = Placement { batch: all(|one| one.batch), pinned: all(|one| one.pinned) };
-        Some(Event::Serving(placement))
+        let placements = std::mem::take(&mut self.placements);
+        if placements.is_empty() {
+            return Some(Event::NeverServed);
+        }
+        let all = |pick: fn(&Placement) -> bool| placements.iter().all(pick);
+        Some(Event::Serving(Placement { batch: all(|one| one.batch), pinned: all(|one| one.pinned) }))
     }
 
     fn next_due(&mut self) -> Option<Instant> {
-        let reload = self.reload.as_ref().and_then(Reload::due);
-        self.slots.iter_mut().filter_map(Slot::next_due).chain(reload).chain(self.first_by).min()
+        self.slots.iter_mut().filter_map(Slot::next_due).chain(self.first_by).min()
     }
 
     fn start(&mut self, index: usize) {
@@ -199,16 +215,18 @@ impl Supervisor {
         let Some((index, role)) = self.slots.iter().enumerate().find_map(find) else { return };
         match news {
             News::Reported(Report::Ready(placement)) => {
-                self.placements.push(placement);
                 if let Some(ready) = self.slots[index].children().find(|other| other.id == child) {
-                    ready.is_ready = true;
+                    ready.note_ready();
+                }
+                if self.first_by.is_some() {
+                    self.placements.push(placement);
                 }
                 if role == Role::Serving && self.first_by.is_none() && !self.stopping {
                     tracing::info!("process {index} serves again");
                 }
             }
             News::Reported(Report::Leaving) if role == Role::Serving && !self.stopping => {
-                if let Some(lived) = self.slots[index].let_go(END_PATIENCE) {
+                if let Some(lived) = self.slots[index].let_go() {
                     self.replace(index, lived, "is leaving");
                 }
             }
@@ -225,7 +243,7 @@ impl Supervisor {
         match role {
             Role::Serving if !self.stopping => {
                 let how = format!("(pid {}) is gone: {how}", child.pid);
-                self.replace(index, child.started.elapsed(), &how);
+                self.replace(index, child.lived(), &how);
             }
             // The reload sees that it is not there any more.
             Role::Successor if !self.stopping => {

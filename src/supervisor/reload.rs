@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::channel::Order;
 use super::child::{ChildId, Launch};
-use super::{END_PATIENCE, Event, READY_PATIENCE, Supervisor};
+use super::{Event, Supervisor};
 
 /// A reload under way.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Reload {
 enum Stage {
     /// Its successor is to be started.
     Begin,
-    /// Its successor is to serve by then.
-    Readying(Instant),
+    /// Its successor is to serve; it is killed where it does not in time.
+    Readying,
     /// The one before, if there was one, is ending.
     Leaving(Option<ChildId>),
 }
@@ -34,18 +34,11 @@ impl Reload {
     pub(super) fn new(launch: Launch) -> Self {
         Self { launch: Rc::new(launch), index: 0, stage: Stage::Begin }
     }
-
-    pub(super) fn due(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Readying(by) => Some(by),
-            Stage::Begin | Stage::Leaving(_) => None,
-        }
-    }
 }
 
 impl Supervisor {
     /// Takes a reload as far as it can go now.
-    pub(super) fn go_on_reloading(&mut self, now: Instant) -> Option<Event> {
+    pub(super) fn go_on_reloading(&mut self) -> Option<Event> {
         loop {
             let reload = self.reload.as_ref()?;
             let (index, stage, launch) = (reload.index, reload.stage, Rc::clone(&reload.launch));
@@ -59,20 +52,17 @@ impl Supervisor {
                     Ok(child) => {
                         self.slots[index].start_at = None;
                         self.slots[index].successor = Some(child);
-                        Stage::Readying(now + READY_PATIENCE)
+                        Stage::Readying
                     }
                     Err(error) => return Some(self.abandon(&format!("it cannot be started: {error}"))),
                 },
-                Stage::Readying(by) => match &self.slots[index].successor {
+                Stage::Readying => match &self.slots[index].successor {
                     None => return Some(self.abandon("it ended before it served")),
                     Some(child) if child.is_ready => {
                         let pid = child.pid;
-                        let before = self.slots[index].hand_over(END_PATIENCE);
+                        let before = self.slots[index].hand_over();
                         tracing::info!("reload: process {index} is pid {pid} now");
                         Stage::Leaving(before)
-                    }
-                    Some(_) if by <= now => {
-                        return Some(self.abandon(&format!("it did not serve within {READY_PATIENCE:?}")));
                     }
                     Some(_) => return None,
                 },
@@ -97,7 +87,7 @@ impl Supervisor {
         let index = self.reload.take().map_or(0, |reload| reload.index);
         let slot = &mut self.slots[index];
         if let Some(mut successor) = slot.successor.take() {
-            successor.tell(Order::End, END_PATIENCE);
+            successor.tell(Order::End);
             slot.leaving.push(successor);
         }
         if slot.serving.is_none() && slot.start_at.is_none() {

@@ -58,6 +58,11 @@ impl Slot {
         self.serving.is_none() && self.successor.is_none() && self.leaving.is_empty()
     }
 
+    /// Whether a child takes what comes to the listeners, or is about to.
+    pub(super) fn has_listener(&self) -> bool {
+        self.serving.is_some() || self.successor.is_some()
+    }
+
     /// When something is to be done here next.
     pub(super) fn next_due(&mut self) -> Option<Instant> {
         let start_at = self.start_at;
@@ -94,24 +99,24 @@ impl Slot {
         wait
     }
 
-    /// The serving child has begun to end by itself, and is given its time.
-    pub(super) fn let_go(&mut self, patience: Duration) -> Option<Duration> {
+    /// The serving child asks to leave, and may: another is to have its listeners. Gives how long it lived.
+    pub(super) fn let_go(&mut self) -> Option<Duration> {
         let mut child = self.serving.take()?;
-        child.end_within(Order::Retire, patience);
-        let lived = child.started.elapsed();
+        child.tell(Order::Retire);
+        let lived = child.lived();
         self.leaving.push(child);
         Some(lived)
     }
 
     /// The successor serves from here on; gives the one before it, which is told to retire.
-    pub(super) fn hand_over(&mut self, patience: Duration) -> Option<ChildId> {
+    pub(super) fn hand_over(&mut self) -> Option<ChildId> {
         let successor = self.successor.take()?;
         self.launch = Rc::clone(&successor.launch);
         self.start_at = None;
         let before = self.serving.replace(successor);
         before.map(|mut before| {
             let id = before.id;
-            before.tell(Order::Retire, patience);
+            before.tell(Order::Retire);
             self.leaving.push(before);
             id
         })

@@ -90,7 +90,12 @@ fn one_shot_clients_lose_no_request_either() {
     stop_under_one_shot_clients(TestServer::on(&database));
 }
 
-pub(crate) fn stop_under_one_shot_clients(mut server: TestServer) {
+pub(crate) fn stop_under_one_shot_clients(server: TestServer) {
+    stop_so_under_one_shot_clients(server, |server| server.signal(Signal::TERM));
+}
+
+/// The same where the stop is told in another way.
+pub(crate) fn stop_so_under_one_shot_clients(mut server: TestServer, stop: impl FnOnce(&TestServer)) {
     let address = server.address();
     let answered = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -108,7 +113,7 @@ pub(crate) fn stop_under_one_shot_clients(mut server: TestServer) {
             })
             .collect();
         wait_for_load(&answered, 300);
-        server.signal(Signal::TERM);
+        stop(&server);
         for client in clients {
             client.join().expect("a connection that was taken went unanswered");
         }

@@ -135,6 +135,22 @@ fn a_process_that_is_asked_to_end_leaves_its_listeners_to_the_next() {
 }
 
 #[test]
+fn a_process_that_ends_at_once_leaves_its_listeners_open_to_newcomers() {
+    let database = TestDatabase::create();
+    for accept in ACCEPTS {
+        let server = two_processes(&database, accept).start();
+        // More than once: whether listeners are closed in vain is a matter of which thread is first.
+        for count in 1..=4 {
+            signal(server.children(2)[0], Signal::QUIT);
+            server.wait_for_lines("serves again", count);
+            for _ in 0..16 {
+                assert_eq!(server.connect().get("/json").status, 200, "{accept}");
+            }
+        }
+    }
+}
+
+#[test]
 fn when_the_supervisor_is_killed_its_processes_end_and_the_port_is_free() {
     let database = TestDatabase::create();
     let mut server = two_processes(&database, "reuseport").args(&LONG_GRACE).start();

@@ -6,9 +6,12 @@ mod counts;
 mod deaths;
 mod full;
 mod live;
+mod ready;
 mod reload;
 mod routes;
 mod stop;
+
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::harness::{ServerSetup, TestDatabase};
 
@@ -55,6 +58,14 @@ impl Replaceable {
     fn replace(&self, by: &str) {
         let copied = std::process::Command::new("cp").args(["--remove-destination", by, &self.path]).status();
         assert!(copied.expect("cp").success());
+    }
+
+    /// By one that runs for a while and says nothing.
+    fn replace_by_a_silent_one(&self) {
+        let script = format!("{}.silent", self.path);
+        std::fs::write(&script, "#!/bin/sh\nexec sleep 60\n").expect("a script");
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+        self.replace(&script);
     }
 
     fn restore(&self) {

@@ -4,10 +4,13 @@
 
 use rustix::process::Signal;
 
-use super::{ACCEPTS, two_processes};
+use super::{ACCEPTS, Replaceable, two_processes};
 use crate::harness::processes::{self, is_alive};
-use crate::harness::{Client, DataDirectory, PATIENCE, ServerSetup, TestDatabase};
-use crate::lifecycle::load::{ask_to_the_end, drain_under_load, stop_under_one_shot_clients, wait_for_load};
+use crate::harness::{Client, DataDirectory, PATIENCE, ServerSetup, TestDatabase, request};
+use crate::lifecycle::load::{
+    ask_to_the_end, drain_under_load, stop_so_under_one_shot_clients, stop_under_one_shot_clients,
+    wait_for_load,
+};
 
 #[test]
 fn a_stop_of_several_processes_under_load_loses_no_request() {
@@ -22,6 +25,47 @@ fn a_stop_under_one_shot_clients_loses_none_of_several_processes_either() {
     let database = TestDatabase::create();
     for accept in ACCEPTS {
         stop_under_one_shot_clients(two_processes(&database, accept).start());
+    }
+}
+
+#[test]
+fn a_stop_that_reaches_the_processes_too_before_and_after_loses_no_request_either() {
+    let database = TestDatabase::create();
+    for accept in ACCEPTS {
+        let server = two_processes(&database, accept).start();
+        let children = server.children(2);
+        stop_so_under_one_shot_clients(server, |server| {
+            processes::signal(children[0], Signal::TERM);
+            server.signal(Signal::TERM);
+            processes::signal(children[1], Signal::TERM);
+        });
+    }
+}
+
+#[test]
+fn what_waits_for_a_dead_process_is_answered_in_a_stop_too() {
+    let database = TestDatabase::create();
+    for accept in ACCEPTS {
+        let program = Replaceable::create();
+        let words = ["serve", "--port", "0", "--processes", "2", "--workers", "1", "--accept", accept];
+        let mut server = ServerSetup::by(program.path(), &words).env("DATABASE_URL", database.url()).start();
+        let children = server.children(2);
+        program.replace("/bin/false");
+        for child in children {
+            processes::signal(child, Signal::KILL);
+        }
+        server.wait_for_lines("starting another in 800ms", 2);
+        program.restore();
+        let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(request("GET", "/json"));
+        }
+        server.signal(Signal::TERM);
+        for client in &mut clients {
+            assert_eq!(client.receive().status, 200, "{accept}: {}", server.stderr());
+        }
+        let finished = server.wait(PATIENCE);
+        assert_eq!(finished.code, Some(0), "{accept}: {}", finished.stderr);
     }
 }
 
@@ -94,7 +138,7 @@ fn a_second_signal_or_sigquit_ends_all_processes_at_once() {
 fn a_process_that_does_not_end_is_killed_and_the_exit_code_tells() {
     let database = TestDatabase::create();
     let mut server = two_processes(&database, "reuseport")
-        .args(&["--drain-grace", "50ms", "--drain-deadline", "100ms"])
+        .args(&["--drain-grace", "50ms", "--drain-deadline", "100ms", "--max-connections", "64"])
         .start();
     let children = server.children(2);
     processes::signal(children[0], Signal::STOP);

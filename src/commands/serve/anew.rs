@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** they are judged as at the start, and nothing is changed here.
 
+use futures_util::future::LocalBoxFuture;
+
 use super::house::House;
 use super::{Checked, check};
 use crate::config::ServeArgs;
@@ -29,6 +31,19 @@ pub(super) fn read(house: &House<'_>, in_force: &Words) -> Result<Anew, String> 
     let checked = check(&args).map_err(|error| error.to_string())?;
     super::room(&args, &checked, house.descriptors).map_err(|error| error.to_string())?;
     Ok(Anew { args, checked, words, changed })
+}
+
+/// Waits for the answer to what is being asked, for good where nothing is.
+pub(super) async fn answered<T>(asking: &mut Option<LocalBoxFuture<'_, T>>) -> T {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says that another reload will follow the one under way.
+pub(super) fn put_off() {
+    tracing::info!("SIGHUP: a reload is under way; another follows it");
 }
 
 /// Says that nothing is changed.

@@ -1,11 +1,14 @@
 //! One of several processes: it serves on listeners that the supervisor passes on, and ends when it is told to, or alone.
 //!
 //! **Invariant:** only an order of the supervisor, or its end, closes a listener for good; whoever else asks for a stop makes this
-//! process leave its listeners to the next one.
+//! process ask the supervisor, and leave its listeners to the next one where no answer comes.
 
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::room::{Room, Seat};
 use super::signals::Signals;
@@ -17,6 +20,9 @@ use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Server, Settings, Stop, socket};
 use crate::supervisor::{Order, Report, Superior, receive_listeners};
+
+/// How long the supervisor may take to say what a signal to this process means: that it retires, or that all are stopping.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves as the process with this index.
 pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
@@ -79,6 +85,7 @@ fn settings(
 async fn keep(mut server: Server, mut superior: Superior, signals: &mut Signals) -> Exit {
     let mut exit = Exit::Done;
     let mut is_led = true;
+    let mut answer_by = None;
     loop {
         tokio::select! {
             order = superior.next_order(), if is_led => match order {
@@ -93,7 +100,17 @@ async fn keep(mut server: Server, mut superior: Superior, signals: &mut Signals)
             },
             stop = signals.next_stop() => {
                 superior.report(Report::Leaving);
-                server.stop(if stop == Stop::Drain { Stop::Retire } else { stop });
+                if stop == Stop::Drain {
+                    // The whole service may have been told: then nobody comes after this process, and the backlog is its own.
+                    answer_by = Some(Instant::now() + ANSWER_PATIENCE);
+                } else {
+                    server.stop(stop);
+                }
+            }
+            () = tokio::time::sleep_until(answer_by.unwrap_or_else(Instant::now)), if answer_by.is_some() => {
+                answer_by = None;
+                // Changes nothing where the answer has come.
+                server.stop(Stop::Retire);
             }
             end = server.next_end() => match end {
                 Some(end) if end.failure.is_some() || !server.is_stopping() => {

@@ -55,14 +55,19 @@ impl Place<'_> {
     }
 
     /// The rest of the first contact, where the first look did not reach the database.
-    pub(super) async fn first_contact(
+    pub(super) async fn first_contact(&self, patience: Option<Duration>) -> Result<Facts, Refused> {
+        first_contact(self.config, patience).await
+    }
+
+    /// Judges what it found by the plan that is in force by then.
+    pub(super) fn settle(
         &self,
+        contact: Result<Facts, Refused>,
         plan: &Plan,
-        ours: impl Fn() -> u32,
-        patience: Option<Duration>,
+        ours: u32,
     ) -> Result<(), Refused> {
-        let facts = first_contact(self.config, patience).await?;
-        check(plan, &facts, ours())?;
+        let facts = contact?;
+        check(plan, &facts, ours)?;
         tracing::info!("first contact: {}", self.describe(&facts));
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! travels in its environment.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use super::house::House;
 use crate::config::database::{PgVariables, Target};
@@ -15,6 +16,15 @@ use crate::supervisor::Launch;
 
 /// What a child is not told by flags: files are read here, and the database is named in its environment.
 const NOT_BY_FLAG: [&str; 5] = ["config", "database-url", "data-dir", "pg-bin", "private-pg-tcp"];
+
+/// How much longer than its drain deadline a child may take to end before it is killed, if it has next to no connections.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Connections that the kernel closes in a second when their process ends, at the least, whichever processes hold them.
+const CLOSED_IN_A_SECOND: u64 = 100_000;
+
+/// The longest patience, where no limit says how many connections there may be.
+const LONGEST_END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What launches are made from.
 pub(super) struct Makings<'a> {
@@ -44,7 +54,16 @@ impl Makings<'_> {
             words: flags,
             variables,
             drain_deadline: args.limits.drain_deadline,
+            end_patience: self.end_patience(args),
         })
+    }
+
+    /// How long a child may take to end when all its connections are closed with it.
+    fn end_patience(&self, args: &ServeArgs) -> Duration {
+        let by_descriptors = self.house.descriptors.1.unwrap_or(u64::MAX);
+        let processes = u64::from(self.house.checked.topology.processes.get());
+        let most = args.limits.max_connections.unwrap_or(by_descriptors.saturating_mul(processes));
+        END_PATIENCE.saturating_add(Duration::from_secs(most / CLOSED_IN_A_SECOND)).min(LONGEST_END_PATIENCE)
     }
 
     /// The database as a child's environment names it.

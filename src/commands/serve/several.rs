@@ -81,13 +81,13 @@ impl Keeper<'_> {
     async fn keep(mut self, addresses: &[std::net::SocketAddr], signals: &mut Signals) -> Exit {
         let (house, ground) = (self.makings.house, self.ground);
         let mut exit = Exit::Done;
-        let (patience, plan) = (house.args.database.database_wait, house.checked.plan);
-        // By the time of a late contact children may have opened what the plan gives them.
-        let mut first_contact =
-            std::pin::pin!(ground.place.first_contact(&plan, || plan.connections_total(), patience));
+        let patience = house.args.database.database_wait;
+        let mut first_contact = std::pin::pin!(ground.place.first_contact(patience));
         let mut contacting = ground.facts.is_err();
         loop {
             tokio::select! {
+                // Signals first: where a stop is meant for all, children who heard of it too are not replaced.
+                biased;
                 heard = signals.next() => match heard {
                     Heard::Stop(stop) => {
                         if stop == Stop::Drain {
@@ -102,6 +102,11 @@ impl Keeper<'_> {
                     Event::Serving(placement) => {
                         house.print_banner(ground, addresses, placement, &self.supervisor.pids());
                     }
+                    Event::NeverServed => {
+                        exit = never_served(house);
+                        (contacting, self.asking, self.again) = (false, None, false);
+                        self.supervisor.stop(Stop::Now);
+                    }
                     Event::ReloadEnded { whole } => self.end_reload(whole),
                     Event::Ended { well } => {
                         if exit == Exit::Done && !well {
@@ -110,13 +115,15 @@ impl Keeper<'_> {
                         break;
                     }
                 },
-                prepared = answered(&mut self.asking) => {
+                prepared = anew::answered(&mut self.asking) => {
                     self.asking = None;
                     self.begin_reload(prepared);
                 }
                 contact = &mut first_contact, if contacting => {
                     contacting = false;
-                    if let Err(refused) = contact {
+                    // By now children may have opened what the plan gives them.
+                    let ours = self.plan.connections_total();
+                    if let Err(refused) = ground.place.settle(contact, &self.plan, ours) {
                         exit = contact::refuse(refused);
                         self.supervisor.stop(Stop::Drain);
                     }
@@ -135,7 +142,7 @@ impl Keeper<'_> {
             return;
         }
         if self.supervisor.is_reloading() || self.asking.is_some() {
-            tracing::info!("SIGHUP: a reload is under way; another follows it");
+            anew::put_off();
             self.again = true;
             return;
         }
@@ -198,10 +205,12 @@ impl Keeper<'_> {
     }
 }
 
-/// Waits for the answer to what is being asked, for good where nothing is.
-async fn answered(asking: &mut Option<LocalBoxFuture<'_, Prepared>>) -> Prepared {
-    match asking {
-        Some(asking) => asking.await,
-        None => std::future::pending().await,
-    }
+/// Says that the start ends without a process that serves.
+fn never_served(house: &House<'_>) -> Exit {
+    let processes = house.checked.topology.processes;
+    let why = format_args!(
+        "none of the {processes} processes came to serve; the lines above say how each of them ended, or that it was silent. \
+         `--processes 1` starts without them and says more"
+    );
+    fail(Exit::System, why)
 }

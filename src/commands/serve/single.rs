@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
 use super::anew::{self, Anew};
@@ -14,6 +15,8 @@ use super::room::Room;
 use super::signals::{Heard, Signals};
 use crate::config::ServeArgs;
 use crate::config::words::Words;
+use crate::database::plan::Plan;
+use crate::database::probe::Facts;
 use crate::database::{Config, PoolSettings, Reach};
 use crate::exit::Exit;
 use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd};
@@ -76,7 +79,7 @@ pub(super) async fn serve(
     let mut server = match Server::start(listeners.into_processes().flatten().collect(), settings) {
         Ok(server) => server,
         Err(error) => {
-            return fail(Exit::System, format_args!("a worker's thread cannot be started: {error}"));
+            return fail(Exit::System, format_args!("the workers cannot be started: {error}"));
         }
     };
     house.print_banner(ground, &addresses, server.placement(), &[]);
@@ -87,12 +90,11 @@ pub(super) async fn serve(
         if ground.facts.is_ok() {
             std::future::pending::<()>().await;
         }
-        let patience = house.args.database.database_wait;
-        ground.place.first_contact(plan, || reach.open(), patience).await?;
-        reach.reached();
-        Ok::<(), Refused>(())
+        ground.place.first_contact(house.args.database.database_wait).await
     };
-    let live = Live { house, ground, reach: &reach, sizes, in_force: house.words() };
+    let in_force = house.words();
+    let live =
+        Live { house, ground, reach: &reach, sizes, in_force, plan: *plan, asking: None, again: false };
     let exit = keep(&mut server, wait, signals, live).await;
     finish(server, signals, exit).await
 }
@@ -100,7 +102,7 @@ pub(super) async fn serve(
 /// Waits for a reason to stop.
 async fn keep(
     server: &mut Server,
-    first_contact: impl Future<Output = Result<(), Refused>>,
+    first_contact: impl Future<Output = Result<Facts, Refused>>,
     signals: &mut Signals,
     mut live: Live<'_>,
 ) -> Exit {
@@ -116,8 +118,9 @@ async fn keep(
                     server.stop(stop);
                     return Exit::Done;
                 }
-                Heard::Reload => live.reload().await,
+                Heard::Reload => live.reload(),
             },
+            answer = anew::answered(&mut live.asking) => live.go_on(answer),
             end = server.next_end() => {
                 report(end);
                 server.stop(Stop::Drain);
@@ -125,10 +128,11 @@ async fn keep(
             }
             contact = &mut first_contact, if contacting => {
                 contacting = false;
-                if let Err(refused) = contact {
+                if let Err(refused) = live.ground.place.settle(contact, &live.plan, live.reach.open()) {
                     server.stop(Stop::Drain);
                     return contact::refuse(refused);
                 }
+                live.reach.reached();
             }
         }
     }
@@ -164,6 +168,11 @@ pub(super) fn report(end: Option<ThreadEnd>) {
     }
 }
 
+/// Whether a setting bears on the sizes of the pools.
+fn is_of_pools(name: &str) -> bool {
+    name != "log" && LIVE.contains(&name)
+}
+
 /// What a running process can take anew.
 struct Live<'a> {
     house: &'a House<'a>,
@@ -171,25 +180,55 @@ struct Live<'a> {
     reach: &'a Reach,
     sizes: Vec<watch::Sender<u32>>,
     in_force: Words,
+    plan: Plan,
+    /// A reload for which PostgreSQL is being asked; signals are heard meanwhile.
+    asking: Option<LocalBoxFuture<'a, (Anew, Result<Facts, String>)>>,
+    /// Whether another reload was asked for during one.
+    again: bool,
 }
 
 impl Live<'_> {
-    /// Takes anew what can be; a bad configuration changes nothing.
-    async fn reload(&mut self) {
-        let anew = match anew::read(self.house, &self.in_force) {
-            Ok(anew) => anew,
-            Err(why) => return anew::refuse(&why),
-        };
-        let (live, fixed): (Vec<_>, Vec<_>) =
-            anew.changed.iter().partition(|name| LIVE.contains(&name.as_str()));
-        if live.iter().any(|name| *name != "log")
-            && let Ok(facts) = contact::look(self.ground.place.config).await
+    /// Reads the settings anew, and has PostgreSQL asked where the pools' sizes differ.
+    fn reload(&mut self) {
+        if self.asking.is_some() {
+            anew::put_off();
+            self.again = true;
+            return;
+        }
+        match anew::read(self.house, &self.in_force) {
+            Ok(anew) if anew.changed.iter().any(|name| is_of_pools(name)) => {
+                let config = self.ground.place.config;
+                self.asking = Some(Box::pin(async move {
+                    let facts = contact::look(config).await;
+                    (anew, facts)
+                }));
+            }
+            Ok(anew) => self.take(&anew),
+            Err(why) => anew::refuse(&why),
+        }
+    }
+
+    /// Goes on with a reload when PostgreSQL has said what room it has, or cannot be asked.
+    fn go_on(&mut self, (anew, facts): (Anew, Result<Facts, String>)) {
+        self.asking = None;
+        if let Ok(facts) = facts
             && let Err(Refused::NoRoom(why) | Refused::Unreached(why)) =
                 contact::check(&anew.checked.plan, &facts, self.reach.open())
         {
-            return anew::refuse(&why);
+            anew::refuse(&why);
+        } else {
+            self.take(&anew);
         }
-        if let Err(why) = self.apply(&anew, &live) {
+        if std::mem::take(&mut self.again) {
+            self.reload();
+        }
+    }
+
+    /// Takes anew what can be; a bad configuration changes nothing.
+    fn take(&mut self, anew: &Anew) {
+        let (live, fixed): (Vec<_>, Vec<_>) =
+            anew.changed.iter().partition(|name| LIVE.contains(&name.as_str()));
+        if let Err(why) = self.apply(anew, &live) {
             return anew::refuse(&why);
         }
         for name in &live {
@@ -202,17 +241,52 @@ impl Live<'_> {
         }
     }
 
-    fn apply(&self, anew: &Anew, live: &[&String]) -> Result<(), String> {
+    fn apply(&mut self, anew: &Anew, live: &[&String]) -> Result<(), String> {
         if live.iter().any(|name| *name == "log") {
             self.house.log.change(&anew.args.log)?;
             tracing::info!("reload: the log filter is {}", anew.args.log);
         }
-        if live.iter().any(|name| *name != "log") {
+        if live.iter().any(|name| is_of_pools(name)) {
+            self.plan = anew.checked.plan;
             for (worker, size) in (0..).zip(&self.sizes) {
                 size.send_replace(anew.checked.plan.share(worker));
             }
             tracing::info!("reload: {}", anew.checked.plan.sum());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+
+    use clap::Parser as _;
+
+    use super::super::room::Seat;
+    use super::*;
+    use crate::config::workers::usable_cores;
+
+    #[derive(clap::Parser)]
+    struct Given {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    #[test]
+    fn a_start_fails_where_a_thread_cannot_begin_and_says_which_and_why() {
+        for (accept, thread) in [("reuseport", "worker 1"), ("handoff", "acceptor")] {
+            let args = Given::parse_from(["serve", "--workers", "2", "--accept", accept]).serve;
+            let seat = Seat { index: 0, database_connections: 2 };
+            let room = Room::of_process(&args, args.workers.topology(usable_cores()), seat, (None, None));
+            let config: Config = "host=127.0.0.1 port=1 user=nobody".parse().unwrap();
+            let (settings, _) = settings(&args, 2, |_| 1, &config, room.unwrap(), &Arc::default());
+            // A file is nothing that an event loop could watch.
+            let file = TcpListener::from(OwnedFd::from(tempfile::tempfile().unwrap()));
+            let listeners = vec![TcpListener::bind("127.0.0.1:0").unwrap(), file];
+            let why = Server::start(listeners, settings).err().unwrap().to_string();
+            assert!(why.starts_with(&format!("{thread}: its listener cannot be watched")), "{why}");
+        }
     }
 }
