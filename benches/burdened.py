@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         for one in compared:
             print(line(one), flush=True)
         if holder.has_ended(within=0) or "asking each" in holder.log.read_text(errors="replace"):
-            raise Problem("the hold ended before the last pair", "The machine is slower than planned for: fewer --pairs.")
+            raise Problem("the hold ended before the last pair", "This machine is slower than planned: fewer --pairs.")
         lost = release(holder)
     print(f"of {arguments.held} connections held meanwhile, {lost} were lost")
     if arguments.out:

@@ -18,7 +18,8 @@ fn apply_raises_what_is_low_and_revert_puts_it_back() {
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(machine.sysctl("net/netfilter/nf_conntrack_max"), "300144");
     assert_eq!(machine.sysctl("net/ipv4/tcp_max_syn_backlog"), "4688");
-    assert_eq!(machine.sysctl("net/ipv4/tcp_mem"), "287898 383867 575796", "enough as it is");
+    assert_eq!(machine.sysctl("net/ipv4/tcp_mem"), "300000 450000 600000");
+    assert_eq!(machine.sysctl("fs/file-max"), "2466170", "enough as it is");
     assert!(!machine.path("proc/sys/net/ipv4/tcp_migrate_req").exists(), "a setting was made up");
     assert!(run.stderr.contains("set net.netfilter.nf_conntrack_max: 262144 → 300144"), "{}", run.stderr);
     let undo = machine.path("run/plimsoll/doctor-undo.conf");
