@@ -137,6 +137,10 @@ fn a_pool_that_was_lowered_before_its_first_use_opens_no_more_than_it_may() {
     std::fs::write(&path, "database-max-conn = 2\n").unwrap();
     server.signal(Signal::HUP);
     server.wait_for_lines("reload: 2 database connections", 1);
+    // A worker hears of it in a turn of its own, and has taken some when these, which both of them get their share of, are answered.
+    for _ in 0..32 {
+        assert_eq!(server.connect().get("/json").status, 200);
+    }
     let before = forwarder.conversations().len();
     let mut clients: Vec<Client> = (0..32).map(|_| server.connect()).collect();
     for client in &mut clients {
