@@ -11,9 +11,10 @@
 //!    PostgreSQL where none is named.
 //! 7. [`load`] measures a server from outside, and names nothing of the above but its settings.
 //! 8. [`kernel`] reads what the kernel says of limits, memory and sockets.
+//! 9. [`telemetry`] is what workers count, and what follows from it for whoever looks; [`tuning`] says which settings follow.
 //!
-//! **Invariant:** imports go one way, `main → cli → commands → supervisor → server → http → database`; [`config`],
-//! [`kernel`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
+//! **Invariant:** imports go one way, `main → cli → commands → supervisor → server → http → database → telemetry`; [`config`],
+//! [`kernel`], [`tuning`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
 
 pub mod cli;
 pub mod commands;
@@ -26,5 +27,7 @@ pub mod load;
 pub mod logging;
 pub mod server;
 mod supervisor;
+pub mod telemetry;
+pub mod tuning;
 
 pub use cli::run;

@@ -1,12 +1,12 @@
-//! Imports go one way: `main → cli → commands → {supervisor, server, load, tuning} → http → database`, with `config`,
-//! `telemetry` and `kernel` as leaves.
+//! Imports go one way: `main → cli → commands → {supervisor, load, sweep} → server → http → database → telemetry`, with `config`,
+//! `tuning` and `kernel` as leaves.
 //!
 //! **Invariant:** paths are read wherever they stand in the code, not only in `use` lines.
 
 use super::{Source, expect_none, sources};
 
 /// A part of the crate, and the parts that it may name.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("main", &["cli", "exit", "logging"]),
     ("cli", &["commands", "config", "exit", "logging"]),
     (
@@ -21,19 +21,21 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
             "logging",
             "server",
             "supervisor",
+            "sweep",
             "telemetry",
             "tuning",
         ],
     ),
     ("supervisor", &["config", "database", "exit", "kernel", "logging", "server", "telemetry"]),
-    ("server", &["config", "database", "exit", "http", "kernel", "logging", "telemetry"]),
-    ("tuning", &["config", "database", "exit", "kernel", "load", "telemetry"]),
+    ("server", &["config", "database", "exit", "http", "kernel", "logging", "telemetry", "tuning"]),
+    ("sweep", &["config", "database", "exit", "kernel", "telemetry", "tuning"]),
     ("load", &["config", "kernel"]),
     ("http", &["config", "database", "telemetry"]),
-    ("database", &["config", "telemetry"]),
-    ("telemetry", &["config", "kernel"]),
+    ("database", &["config", "telemetry", "tuning"]),
+    ("telemetry", &["config", "kernel", "tuning"]),
     ("config", &["exit", "logging"]),
     ("kernel", &[]),
+    ("tuning", &[]),
     ("exit", &[]),
     ("logging", &[]),
 ];

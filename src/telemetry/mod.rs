@@ -1,0 +1,15 @@
+//! What is counted while the service runs, and what follows from it for whoever looks.
+//!
+//! Each worker writes [`counters`] of its own, with [`histogram`]s of how long things took; [`snapshot`] is what they hold at one
+//! moment, and crosses processes; [`status`] works out of two snapshots what people, pages and scripts are shown; [`listing`] is
+//! the connections.
+//!
+//! **Invariant:** counting never waits: one writer for each counter, and readers that stop nobody.
+
+pub mod by;
+pub mod counters;
+pub mod histogram;
+pub mod labels;
+pub mod listing;
+pub mod snapshot;
+pub mod status;
