@@ -13,6 +13,9 @@ pub use super::pgenv::PgVariables;
 /// Database connections for each core, for everyone who counts them.
 pub(super) const DEFAULT_POOL_PER_CORE: &str = "4";
 
+/// The rule of thumb for work that waits on a database.
+const DEFAULT_POOL_BOUNDS: &str = "3-6";
+
 /// The section of settings on the database.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Database")]
@@ -29,9 +32,12 @@ pub struct DatabaseArgs {
     /// Let the private PostgreSQL listen on 127.0.0.1 too, at this port [default: off]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub private_pg_tcp: Option<u16>,
-    /// Database connections for each core; 3 to 6 suits work that waits on a database
-    #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_pool_per_core)]
-    pub pool_per_core: f64,
+    /// Database connections for each core; 3 to 6 suits work that waits on a database; `auto` finds how many serve most, within --pool-bounds
+    #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_pool)]
+    pub pool_per_core: PoolPerCore,
+    /// The fewest and the most database connections for each core with --pool-per-core auto
+    #[arg(long, value_name = "N-N", env = "PLIMSOLL_POOL_BOUNDS", default_value = DEFAULT_POOL_BOUNDS, value_parser = parse_pool_bounds)]
+    pub pool_bounds: PoolBounds,
     /// Never more database connections than this, over all workers [default: no bound]
     #[arg(long, value_name = "N", env = "DATABASE_MAX_CONN", value_parser = clap::value_parser!(u32).range(1..))]
     pub database_max_conn: Option<u32>,
@@ -47,6 +53,24 @@ pub struct DatabaseArgs {
     /// End with exit code 69 when the database was not reached for this long after the start [default: go on trying]
     #[arg(long, value_name = "TIME", env = "PLIMSOLL_DATABASE_WAIT", value_parser = parse)]
     pub database_wait: Option<Duration>,
+}
+
+/// How many database connections there are for each core.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PoolPerCore {
+    /// So many.
+    Fixed(f64),
+    /// As many as serve most, within bounds.
+    Auto,
+}
+
+/// The fewest and the most database connections for each core.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PoolBounds {
+    /// At the least.
+    pub least: f64,
+    /// At the most; not below the least.
+    pub most: f64,
 }
 
 /// How requests share a worker's database connections.
@@ -138,8 +162,35 @@ pub fn resolve_target(url: Option<&str>, variables: PgVariables) -> Target {
     }
 }
 
+/// A multiplier, or that it is to be found.
+fn parse_pool(text: &str) -> Result<PoolPerCore, String> {
+    if text == "auto" {
+        return Ok(PoolPerCore::Auto);
+    }
+    let number = parse_pool_per_core(text).map_err(|why| format!("{why}, or auto"))?;
+    Ok(PoolPerCore::Fixed(number))
+}
+
+/// A multiplier, the most by the rule of thumb where it is to be found.
+pub(super) fn parse_most_per_core(text: &str) -> Result<f64, String> {
+    match parse_pool(text)? {
+        PoolPerCore::Fixed(number) => Ok(number),
+        PoolPerCore::Auto => parse_pool_bounds(DEFAULT_POOL_BOUNDS).map(|bounds| bounds.most),
+    }
+}
+
+/// Two multipliers, the lower one first.
+fn parse_pool_bounds(text: &str) -> Result<PoolBounds, String> {
+    let parts =
+        text.split_once('-').map(|(least, most)| (parse_pool_per_core(least), parse_pool_per_core(most)));
+    match parts {
+        Some((Ok(least), Ok(most))) if least <= most => Ok(PoolBounds { least, most }),
+        _ => Err("must be two numbers above 0 and of 1000 at most, the lower one first, as in 3-6".into()),
+    }
+}
+
 /// A multiplier above 0 and of 1000 at most.
-pub(super) fn parse_pool_per_core(text: &str) -> Result<f64, String> {
+fn parse_pool_per_core(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 && number <= 1000.0 => Ok(number),
         _ => Err("must be a number above 0 and of 1000 at most, as in 4 or 4.5".into()),
@@ -172,7 +223,17 @@ mod tests {
     fn the_multiplier_takes_fractions_and_refuses_nonsense() {
         assert_eq!(parse_pool_per_core("4.5"), Ok(4.5));
         for text in ["0", "-1", "NaN", "inf", "1001", "four", ""] {
-            assert!(parse_pool_per_core(text).is_err(), "{text:?} was taken");
+            assert!(parse_pool_per_core(text).is_err() && parse_pool(text).is_err(), "{text:?} was taken");
+        }
+        assert_eq!(parse_pool("auto"), Ok(PoolPerCore::Auto));
+    }
+
+    #[test]
+    fn bounds_are_two_multipliers_the_lower_one_first() {
+        assert_eq!(parse_pool_bounds("3-6"), Ok(PoolBounds { least: 3.0, most: 6.0 }));
+        assert_eq!(parse_pool_bounds("0.5-0.5"), Ok(PoolBounds { least: 0.5, most: 0.5 }));
+        for text in ["6-3", "3", "3-", "-6", "0-6", "3-6-9", "3-1001", "auto", ""] {
+            assert!(parse_pool_bounds(text).is_err(), "{text:?} was taken");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::database::{DEFAULT_POOL_PER_CORE, Target, parse_pool_per_core, resolve_target};
+use super::database::{DEFAULT_POOL_PER_CORE, Target, parse_most_per_core, resolve_target};
 use super::layers::SettingsError;
 use super::pgenv;
 use super::workers::MOST_PROCESSES;
@@ -54,7 +54,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Database connections for each core, as for serve
-    #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_pool_per_core)]
+    #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_most_per_core)]
     pub pool_per_core: f64,
 
     /// Print the answer as JSON

@@ -75,6 +75,9 @@ pub struct ChildArgs {
     /// Database connections over all processes.
     #[arg(long, value_name = "N", hide = true, requires = "process_index")]
     pub connections_total: Option<u32>,
+    /// The fewest of them, where how many serve best is to be found.
+    #[arg(long, value_name = "N", hide = true, requires = "process_index")]
+    pub connections_least: Option<u32>,
 }
 
 /// Settings of `plimsoll init-db`.

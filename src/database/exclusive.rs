@@ -53,7 +53,7 @@ impl Exclusive {
         let (pool, _) = super::pool::build(&settings, &reach)?;
         Ok(Self {
             pool,
-            places: Places::new(settings.max_size() as usize),
+            places: Places::new(settings.first_size() as usize),
             settings,
             reach,
             random: RefCell::new(random),

@@ -39,6 +39,7 @@ mod wire;
 pub mod world;
 
 pub use error::Error;
+pub(crate) use plan::PoolSize;
 pub(crate) use pool::PoolSettings;
 pub(crate) use reach::Reach;
 pub use tokio_postgres::Config;
@@ -49,14 +50,11 @@ use session::Access;
 use world::World;
 
 /// Gives the pool each new size that a reload has for it.
-async fn resize(access: Access, mut sizes: watch::Receiver<u32>) {
+async fn resize(access: Access, mut sizes: watch::Receiver<PoolSize>) {
     // Where nobody changes sizes, the sender is gone from the start.
     while sizes.changed().await.is_ok() {
-        let max_size = *sizes.borrow_and_update();
-        match &access {
-            Access::Pipelined(lanes) => lanes.resize(max_size),
-            Access::Exclusive(pool) => pool.resize(max_size),
-        }
+        let size = sizes.borrow_and_update().first();
+        access.resize(size);
     }
 }
 
@@ -74,7 +72,7 @@ impl Database {
         settings: PoolSettings,
         reach: Arc<Reach>,
     ) -> Result<Self, String> {
-        let sizes = settings.max_size.clone();
+        let sizes = settings.size.clone();
         let access = match dispatch {
             Dispatch::Pipelined => {
                 lanes::Lanes::start(settings, reach, rand::make_rng()).map(Access::Pipelined)

@@ -20,8 +20,10 @@ pub struct PlanInput {
     pub workers: NonZeroU32,
     /// The processes that these workers are spread over, evenly.
     pub processes: NonZeroU32,
-    /// Database connections for each core.
+    /// Database connections for each core; the most of them where how many serve best is to be found.
     pub pool_per_core: f64,
+    /// The fewest of them; the same where nothing is to be found.
+    pub least_per_core: f64,
     /// `DATABASE_MAX_CONN`.
     pub upper_bound: Option<u32>,
 }
@@ -33,8 +35,32 @@ pub struct Plan {
     workers: NonZeroU32,
     processes: NonZeroU32,
     pool_per_core: f64,
+    least_per_core: f64,
     connections_total: u32,
+    connections_least: u32,
     reason: Reason,
+}
+
+/// How many database connections a worker may have. Where the two differ, what serves most is found between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSize {
+    /// At the least.
+    pub least: u32,
+    /// At the most: its share of the plan.
+    pub most: u32,
+}
+
+impl PoolSize {
+    /// The part of both totals of the worker with this index.
+    pub(crate) fn share(least: u32, most: u32, workers: NonZeroU32, worker: u32) -> Self {
+        let most = share(most, workers, worker);
+        Self { least: share(least, workers, worker).min(most), most }
+    }
+
+    /// The size to begin with: the default of 4 for each core, where the bounds are 3 and 6.
+    pub(super) fn first(self) -> u32 {
+        self.least + self.most.saturating_sub(self.least) / 3
+    }
 }
 
 /// What decided the total.
@@ -113,15 +139,15 @@ pub fn share(total: u32, workers: NonZeroU32, worker: u32) -> u32 {
 impl Plan {
     /// Works the total out.
     pub fn new(input: PlanInput) -> Result<Self, PlanError> {
-        let PlanInput { cores, workers, processes, pool_per_core, upper_bound } = input;
+        let PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound } = input;
         // Bounded by the settings' ranges (1000 × cores), so that the cast keeps every value; NaN cannot come here.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "in range by the settings' checks"
         )]
-        let multiplied = (pool_per_core * f64::from(cores.get())).round() as u32;
-        let (mut connections_total, mut reason) = (multiplied, Reason::Multiplied);
+        let times_cores = |per_core: f64| (per_core * f64::from(cores.get())).round() as u32;
+        let (mut connections_total, mut reason) = (times_cores(pool_per_core), Reason::Multiplied);
         if connections_total < workers.get() {
             (connections_total, reason) = (workers.get(), Reason::OneForEachWorker);
         }
@@ -133,7 +159,17 @@ impl Plan {
                 (connections_total, reason) = (bound, Reason::UpperBound);
             }
         }
-        Ok(Self { cores, workers, processes, pool_per_core, connections_total, reason })
+        let connections_least = times_cores(least_per_core).clamp(workers.get(), connections_total);
+        Ok(Self {
+            cores,
+            workers,
+            processes,
+            pool_per_core,
+            least_per_core,
+            connections_total,
+            connections_least,
+            reason,
+        })
     }
 
     /// Database connections over all workers.
@@ -141,8 +177,18 @@ impl Plan {
         self.connections_total
     }
 
-    /// The share of the worker with this index, over all processes.
-    pub fn share(&self, worker: u32) -> u32 {
+    /// The fewest database connections over all workers; as many as the most, where nothing is to be found.
+    pub fn connections_least(&self) -> u32 {
+        self.connections_least
+    }
+
+    /// How many the worker with this index, over all processes, may have.
+    pub fn size(&self, worker: u32) -> PoolSize {
+        PoolSize::share(self.connections_least, self.connections_total, self.workers, worker)
+    }
+
+    /// The most that the worker with this index may have.
+    fn share(&self, worker: u32) -> u32 {
         share(self.connections_total, self.workers, worker)
     }
 
@@ -179,16 +225,33 @@ impl Plan {
     pub fn sum(&self) -> String {
         let Self { cores, workers, pool_per_core, connections_total, .. } = self;
         let connections = if *connections_total == 1 { "connection" } else { "connections" };
+        let per_core = if self.is_automatic() {
+            format!("{} to {pool_per_core}", self.least_per_core)
+        } else {
+            pool_per_core.to_string()
+        };
         let product =
-            format!("{pool_per_core} per core × {cores} {}", if cores.get() == 1 { "core" } else { "cores" });
+            format!("{per_core} per core × {cores} {}", if cores.get() == 1 { "core" } else { "cores" });
         let why = match self.reason {
             Reason::Multiplied => format!("= {product}"),
             Reason::OneForEachWorker => format!("= one for each of {workers} workers, more than {product}"),
             Reason::UpperBound => format!("= DATABASE_MAX_CONN, less than {product}"),
         };
         let (most, least) = (self.share(0), self.share(workers.get() - 1));
+        if self.is_automatic() {
+            let fewest = self.size(workers.get() - 1).least;
+            let least = self.connections_least;
+            return format!(
+                "{least} to {connections_total} database {connections} {why}, {fewest} to {most} for each worker as it finds them of use"
+            );
+        }
         let each = if most == least { most.to_string() } else { format!("{least} or {most}") };
         format!("{connections_total} database {connections} {why}, {each} for each worker")
+    }
+
+    /// Whether how many serve best is to be found.
+    pub fn is_automatic(&self) -> bool {
+        self.least_per_core < self.pool_per_core
     }
 
     /// What to say of a multiplier outside 3 to 6; nothing within.
@@ -230,7 +293,8 @@ mod tests {
     ) -> Result<Plan, PlanError> {
         let number = |n| NonZeroU32::new(n).unwrap();
         let (cores, workers, processes) = (number(cores), number(workers), number(processes));
-        Plan::new(PlanInput { cores, workers, processes, pool_per_core, upper_bound })
+        let least_per_core = pool_per_core;
+        Plan::new(PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound })
     }
 
     #[test]
@@ -253,10 +317,37 @@ mod tests {
     fn the_shares_add_up_to_the_total_and_differ_by_one_at_most() {
         for (workers, total_per_core) in [(1, 4.0), (2, 4.0), (3, 4.0), (5, 1.7)] {
             let plan = plan(4, workers, total_per_core, None).unwrap();
-            let shares: Vec<u32> = (0..workers).map(|worker| plan.share(worker)).collect();
+            let shares: Vec<u32> = (0..workers).map(|worker| plan.size(worker).most).collect();
             assert_eq!(shares.iter().sum::<u32>(), plan.connections_total());
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
         }
+    }
+
+    #[test]
+    fn where_the_best_is_to_be_found_each_worker_has_its_share_of_both_bounds() {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        let input = |workers, upper_bound| PlanInput {
+            cores: number(2),
+            workers: number(workers),
+            processes: number(1),
+            pool_per_core: 6.0,
+            least_per_core: 3.0,
+            upper_bound,
+        };
+        let sizes = |workers, upper_bound| {
+            let plan = Plan::new(input(workers, upper_bound)).unwrap();
+            (0..workers)
+                .map(|worker| plan.size(worker))
+                .map(|size| (size.least, size.most))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(2, None), [(3, 6), (3, 6)]);
+        assert_eq!(sizes(1, None), [(6, 12)]);
+        assert_eq!(sizes(2, Some(5)), [(3, 3), (2, 2)], "the upper bound is below the lower one");
+        assert_eq!(sizes(8, None)[7], (1, 1));
+        let plan = Plan::new(input(2, None)).unwrap();
+        assert!(plan.sum().starts_with("6 to 12 database connections = 3 to 6 per core"), "{}", plan.sum());
+        assert_eq!(PoolSize { least: 3, most: 6 }.first(), 4);
     }
 
     #[test]

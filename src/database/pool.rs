@@ -15,6 +15,7 @@ use tokio_postgres::Config;
 
 use super::connect::{self, Connector, Newest};
 use super::error::describe;
+use super::plan::PoolSize;
 use super::reach::Reach;
 use crate::config::database::{Driver, Statements};
 
@@ -27,7 +28,7 @@ pub(crate) struct PoolSettings {
     /// The server, database and user.
     pub(crate) config: Config,
     /// This worker's share of `connections_total`, which a reload may change.
-    pub(crate) max_size: watch::Receiver<u32>,
+    pub(crate) size: watch::Receiver<PoolSize>,
     /// How long a request may wait for a checkout.
     pub(crate) wait: Duration,
     /// Who sends queries.
@@ -37,9 +38,9 @@ pub(crate) struct PoolSettings {
 }
 
 impl PoolSettings {
-    /// The share now.
-    pub(super) fn max_size(&self) -> u32 {
-        *self.max_size.borrow()
+    /// The size to begin with.
+    pub(super) fn first_size(&self) -> u32 {
+        self.size.borrow().first()
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) fn build(
     let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
     let patience = Some(connect::patience(&settings.config) * MOST_ADDRESSES);
     let timeouts = Timeouts { wait: Some(settings.wait), create: patience, recycle: patience };
-    let sizes = PoolConfig { max_size: settings.max_size() as usize, timeouts, ..PoolConfig::default() };
+    let sizes = PoolConfig { max_size: settings.first_size() as usize, timeouts, ..PoolConfig::default() };
     let pool = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1).build()?;
     Ok((pool, newest))
 }

@@ -33,6 +33,14 @@ enum Hold {
 }
 
 impl Access {
+    /// Has so many database connections at the most from here on.
+    pub(super) fn resize(&self, max_size: u32) {
+        match self {
+            Self::Pipelined(lanes) => lanes.resize(max_size),
+            Self::Exclusive(pool) => pool.resize(max_size),
+        }
+    }
+
     /// Waits for a place for `queries` queries until the deadline.
     async fn enter(&self, queries: u32, deadline: Instant) -> Result<Session, Error> {
         let hold = match self {

@@ -124,7 +124,8 @@ fn connections_wanted(args: &DoctorArgs) -> Result<Vec<u64>, SettingsError> {
     let wanted = numbers.map(|processes| {
         let each = NonZeroU32::new(cores.get() / processes).unwrap_or(NonZeroU32::MIN);
         let workers = processes.saturating_mul(each);
-        let input = PlanInput { cores, workers, processes, pool_per_core, upper_bound: None };
+        let least_per_core = pool_per_core;
+        let input = PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound: None };
         Plan::new(input)
             .map(|plan| u64::from(plan.connections_total().saturating_add(plan.overlap())))
             .map_err(|error| SettingsError::new(error.to_string()))

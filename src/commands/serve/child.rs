@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{fail, single};
 use crate::config::workers::usable_cores;
 use crate::config::{ServeArgs, SettingsError};
-use crate::database::{Reach, plan, target};
+use crate::database::{PoolSize, Reach, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Server, Settings, Stop, socket};
@@ -73,8 +73,12 @@ fn settings(
         return Err(SettingsError::new("no database is named in the environment"));
     };
     let first = index.saturating_mul(topology.workers.get());
-    let share = |worker| plan::share(total, topology.workers_total(), first + worker);
-    let seat = Seat { index, database_connections: (0..topology.workers.get()).map(share).sum() };
+    let least = args.child.connections_least.unwrap_or(total);
+    let share = |worker| PoolSize::share(least, total, topology.workers_total(), first + worker);
+    let seat = Seat {
+        index,
+        database_connections: (0..topology.workers.get()).map(share).map(|size| size.most).sum(),
+    };
     let room = Room::of_process(args, topology, seat, descriptors)?;
     let reach = Arc::new(Reach::default());
     let (settings, _) = single::settings(args, topology.workers.get(), share, &config, room, &reach);

@@ -46,6 +46,7 @@ impl Makings<'_> {
         let mut flags = vec![OsString::from("serve")];
         flags.extend(words.flags(&NOT_BY_FLAG));
         flags.push(format!("--connections-total={}", plan.connections_total()).into());
+        flags.push(format!("--connections-least={}", plan.connections_least()).into());
         let mut variables: Vec<(OsString, Option<OsString>)> =
             words::variables(self.house.parsed).into_iter().map(|name| (name, None)).collect();
         variables.extend(self.database(&args.database)?);

@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** the private PostgreSQL is started before the workers and stopped after them.
 
-use crate::config::database::Target;
+use crate::config::database::{PoolPerCore, Target};
 use crate::config::report::WorkedOut;
 use crate::config::{self, Parsed, Refusal, ServeArgs, SettingsError, Topology};
 use crate::database::plan::{Plan, PlanInput};
@@ -81,11 +81,16 @@ fn check(args: &ServeArgs) -> Result<Checked, SettingsError> {
     let target = args.database.target()?;
     let cores = config::workers::usable_cores();
     let topology = args.workers.topology(cores);
+    let (least_per_core, pool_per_core) = match args.database.pool_per_core {
+        PoolPerCore::Fixed(number) => (number, number),
+        PoolPerCore::Auto => (args.database.pool_bounds.least, args.database.pool_bounds.most),
+    };
     let plan = Plan::new(PlanInput {
         cores,
         workers: topology.workers_total(),
         processes: topology.processes,
-        pool_per_core: args.database.pool_per_core,
+        pool_per_core,
+        least_per_core,
         upper_bound: args.database.database_max_conn,
     });
     let plan = plan.map_err(|error| SettingsError::new(error.to_string()))?;

@@ -17,28 +17,28 @@ use crate::config::ServeArgs;
 use crate::config::words::Words;
 use crate::database::plan::Plan;
 use crate::database::probe::Facts;
-use crate::database::{Config, PoolSettings, Reach};
+use crate::database::{Config, PoolSettings, PoolSize, Reach};
 use crate::exit::Exit;
 use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd};
 
 /// Settings that a running process takes anew.
-const LIVE: [&str; 3] = ["log", "pool-per-core", "database-max-conn"];
+const LIVE: [&str; 4] = ["log", "pool-per-core", "pool-bounds", "database-max-conn"];
 
 /// Makes the settings of a process's workers, and what changes the sizes of their pools; `share` gives each its part.
 pub(super) fn settings(
     args: &ServeArgs,
     workers: u32,
-    share: impl Fn(u32) -> u32,
+    share: impl Fn(u32) -> PoolSize,
     config: &Config,
     room: Room,
     reach: &Arc<Reach>,
-) -> (Settings, Vec<watch::Sender<u32>>) {
+) -> (Settings, Vec<watch::Sender<PoolSize>>) {
     let (sizes, pools) = (0..workers)
         .map(|worker| {
-            let (change, max_size) = watch::channel(share(worker));
+            let (change, size) = watch::channel(share(worker));
             let pool = PoolSettings {
                 config: config.clone(),
-                max_size,
+                size,
                 wait: args.limits.request_deadline,
                 driver: args.database.driver,
                 statements: args.database.statements,
@@ -71,7 +71,7 @@ pub(super) async fn serve(
     let (settings, sizes) = settings(
         house.args,
         topology.workers.get(),
-        |worker| plan.share(worker),
+        |worker| plan.size(worker),
         ground.place.config,
         house.room,
         &reach,
@@ -178,7 +178,7 @@ struct Live<'a> {
     house: &'a House<'a>,
     ground: &'a Ground<'a>,
     reach: &'a Reach,
-    sizes: Vec<watch::Sender<u32>>,
+    sizes: Vec<watch::Sender<PoolSize>>,
     in_force: Words,
     plan: Plan,
     /// A reload for which PostgreSQL is being asked; signals are heard meanwhile.
@@ -249,7 +249,7 @@ impl Live<'_> {
         if live.iter().any(|name| is_of_pools(name)) {
             self.plan = anew.checked.plan;
             for (worker, size) in (0..).zip(&self.sizes) {
-                size.send_replace(anew.checked.plan.share(worker));
+                size.send_replace(anew.checked.plan.size(worker));
             }
             tracing::info!("reload: {}", anew.checked.plan.sum());
         }
@@ -281,7 +281,14 @@ mod tests {
             let seat = Seat { index: 0, database_connections: 2 };
             let room = Room::of_process(&args, args.workers.topology(usable_cores()), seat, (None, None));
             let config: Config = "host=127.0.0.1 port=1 user=nobody".parse().unwrap();
-            let (settings, _) = settings(&args, 2, |_| 1, &config, room.unwrap(), &Arc::default());
+            let (settings, _) = settings(
+                &args,
+                2,
+                |_| PoolSize { least: 1, most: 1 },
+                &config,
+                room.unwrap(),
+                &Arc::default(),
+            );
             // A file is nothing that an event loop could watch.
             let file = TcpListener::from(OwnedFd::from(tempfile::tempfile().unwrap()));
             let listeners = vec![TcpListener::bind("127.0.0.1:0").unwrap(), file];

@@ -36,6 +36,8 @@ pub(super) struct Lanes {
     reach: Arc<Reach>,
     random: RefCell<SmallRng>,
     open: RefCell<Vec<Rc<Lane>>>,
+    /// How many there may be.
+    max_size: Cell<u32>,
     /// Whether a task is opening a lane; there is one at the most, so that a restart of PostgreSQL meets no storm.
     opening: Cell<bool>,
     /// Whether the last attempt failed with no lane open: requests are then refused at once.
@@ -59,6 +61,7 @@ impl Lanes {
         let (pool, newest) = super::pool::build(&settings, &reach)?;
         let lanes = Rc::new(Self {
             pool,
+            max_size: Cell::new(settings.first_size()),
             settings,
             newest,
             reach,
@@ -117,7 +120,7 @@ impl Lanes {
             closed |= lane.is_closed();
             lane.load()
         });
-        let max_size = self.settings.max_size();
+        let max_size = self.max_size.get();
         let choice = choose::choose(queries, max_size, loads);
         let chosen = choice.lane.map(|index| Rc::clone(&open[index]));
         let room = open.len() < max_size as usize;
@@ -134,6 +137,7 @@ impl Lanes {
 
     /// Takes another number of lanes: those past it get no further request, and end when they have answered what they have.
     pub(super) fn resize(&self, max_size: u32) {
+        self.max_size.set(max_size);
         self.pool.resize(max_size as usize);
         for (index, lane) in self.open.borrow().iter().enumerate() {
             lane.set_surplus(index >= max_size as usize);
@@ -158,7 +162,7 @@ impl Lanes {
     /// Takes a lane in that was opened just now; where there are enough by now, it ends again.
     fn take_in(&self, lane: Lane) {
         let mut open = self.open.borrow_mut();
-        lane.set_surplus(open.len() >= self.settings.max_size() as usize);
+        lane.set_surplus(open.len() >= self.max_size.get() as usize);
         open.push(Rc::new(lane));
         drop(open);
         self.end_surplus();
