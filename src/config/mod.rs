@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::logging;
 
+pub mod admin;
 pub mod database;
 pub mod doctor;
 pub mod duration;
@@ -24,6 +25,7 @@ pub mod report;
 pub mod words;
 pub mod workers;
 
+pub use admin::ReaderArgs;
 pub use database::DatabaseArgs;
 pub use doctor::DoctorArgs;
 pub use lab::LabArgs;

@@ -2,10 +2,11 @@
 //!
 //! Each worker writes [`counters`] of its own, with [`histogram`]s of how long things took; [`snapshot`] is what they hold at one
 //! moment, and crosses processes; [`status`] works out of two snapshots what people, pages and scripts are shown; [`listing`] is
-//! the connections.
+//! the connections. [`ask`] asks a running service for them.
 //!
 //! **Invariant:** counting never waits: one writer for each counter, and readers that stop nobody.
 
+pub mod ask;
 pub mod by;
 pub mod counters;
 pub mod histogram;
