@@ -46,7 +46,7 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
     ("tokio_postgres", &["src/database/"]),
     ("deadpool_postgres", &["src/database/"]),
     ("postgres_protocol", &["src/database/direct.rs", "src/database/wire/"]),
-    ("sha2", &["src/http/lab/", "src/telemetry/admin/page/"]),
+    ("sha2", &["src/http/lab/"]),
     ("clap", &["src/cli.rs", "src/config/", "src/commands/"]),
 ];
 
