@@ -123,6 +123,11 @@ impl Exclusive {
         self.places.resize(max_size as usize);
     }
 
+    /// Those who wait.
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     fn note_failure(&self, why: &str) {
         let most = if self.pool.status().size == 0 {
             self.reach.lost(why);

@@ -24,6 +24,7 @@ mod exclusive;
 mod failing;
 pub mod fill;
 pub mod fortune;
+mod gate;
 mod lanes;
 mod places;
 pub mod plan;
@@ -46,7 +47,7 @@ pub use tokio_postgres::Config;
 
 use crate::config::database::Dispatch;
 use fortune::FortuneRows;
-use session::Access;
+use session::{Access, Way};
 use world::World;
 
 /// Gives the pool each new size that a reload has for it.
@@ -66,21 +67,22 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Makes the worker's pool; must run on the worker's own runtime. Connections are opened when they are first needed.
+    /// Makes the worker's pool; must run on the worker's own runtime. Connections are opened when they are first needed, and requests
+    /// held back while it is `paused`.
     pub(crate) fn start(
         dispatch: Dispatch,
         settings: PoolSettings,
         reach: Arc<Reach>,
+        paused: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let sizes = settings.size.clone();
-        let access = match dispatch {
-            Dispatch::Pipelined => {
-                lanes::Lanes::start(settings, reach, rand::make_rng()).map(Access::Pipelined)
-            }
+        let way = match dispatch {
+            Dispatch::Pipelined => lanes::Lanes::start(settings, reach, rand::make_rng()).map(Way::Pipelined),
             Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng())
-                .map(|pool| Access::Exclusive(Rc::new(pool))),
+                .map(|pool| Way::Exclusive(Rc::new(pool))),
         };
-        let access = access.map_err(|error| format!("the database pool cannot be made: {error}"))?;
+        let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
+        let access = Access::start(way, paused);
         tokio::task::spawn_local(resize(access.clone(), sizes));
         Ok(Self {
             access,
@@ -141,9 +143,7 @@ impl Database {
 
     /// Ends all connections; for when the worker ends.
     pub(crate) fn close(&self) {
-        if let Access::Pipelined(lanes) = &self.access {
-            lanes.close();
-        }
+        self.access.close();
     }
 
     async fn read(&self, ids: &[i32], deadline: Instant) -> Result<Vec<World>, Error> {

@@ -4,17 +4,27 @@
 
 use std::rc::Rc;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::error::Error;
 use super::exclusive::{Checkout, Exclusive};
+use super::gate::Gate;
 use super::lanes::{Lanes, Ticket};
+use super::queue::Queue;
 use super::statements::Statements;
 
 /// How a worker's requests get at its database connections.
 #[derive(Clone)]
-pub(super) enum Access {
+pub(super) struct Access {
+    way: Way,
+    gate: Rc<Gate>,
+}
+
+/// How they share them.
+#[derive(Clone)]
+pub(super) enum Way {
     /// Many requests on each connection.
     Pipelined(Rc<Lanes>),
     /// One request on each connection.
@@ -33,19 +43,36 @@ enum Hold {
 }
 
 impl Access {
+    /// Begins to follow the gate's orders; must run on the worker's runtime.
+    pub(super) fn start(way: Way, paused: watch::Receiver<bool>) -> Self {
+        let gate = Rc::new(Gate::default());
+        tokio::task::spawn_local(Rc::clone(&gate).follow(paused));
+        Self { way, gate }
+    }
+
     /// Has so many database connections at the most from here on.
     pub(super) fn resize(&self, max_size: u32) {
-        match self {
-            Self::Pipelined(lanes) => lanes.resize(max_size),
-            Self::Exclusive(pool) => pool.resize(max_size),
+        match &self.way {
+            Way::Pipelined(lanes) => lanes.resize(max_size),
+            Way::Exclusive(pool) => pool.resize(max_size),
+        }
+    }
+
+    /// Ends all connections; for when the worker ends.
+    pub(super) fn close(&self) {
+        if let Way::Pipelined(lanes) = &self.way {
+            lanes.close();
         }
     }
 
     /// Waits for a place for `queries` queries until the deadline.
     async fn enter(&self, queries: u32, deadline: Instant) -> Result<Session, Error> {
-        let hold = match self {
-            Self::Pipelined(lanes) => Hold::Ticket(lanes.enter(queries, deadline).await?),
-            Self::Exclusive(pool) => Hold::Checkout(Box::new(pool.check_out(deadline).await?)),
+        if self.gate.is_shut() {
+            self.gate.pass(self.way.queue(), deadline).await?;
+        }
+        let hold = match &self.way {
+            Way::Pipelined(lanes) => Hold::Ticket(lanes.enter(queries, deadline).await?),
+            Way::Exclusive(pool) => Hold::Checkout(Box::new(pool.check_out(deadline).await?)),
         };
         Ok(Session { hold, deadline })
     }
@@ -71,6 +98,15 @@ impl Access {
                     Err(_) => Err(Error::Deadline),
                 }
             }
+        }
+    }
+}
+
+impl Way {
+    fn queue(&self) -> &Queue {
+        match self {
+            Self::Pipelined(lanes) => lanes.queue(),
+            Self::Exclusive(pool) => pool.queue(),
         }
     }
 }

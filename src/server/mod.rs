@@ -3,6 +3,7 @@
 //! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on ([`worker`]), which
 //! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
 //! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
+//! Other threads look at a worker through its [`view`], and have its connections listed by its [`census`].
 //!
 //! **Invariant:** nothing crosses threads on the way of a request: its connection is served and closed on one worker, which has accepted
 //! it, or was given it once by the acceptor.
@@ -22,6 +23,7 @@ use crate::http::Lab;
 
 mod accept;
 mod admission;
+mod census;
 mod connection;
 mod handoff;
 mod parking;
@@ -30,6 +32,7 @@ mod readable;
 mod reception;
 pub mod socket;
 mod stop;
+mod view;
 mod worker;
 
 pub(crate) use admission::Capacity;
@@ -37,6 +40,7 @@ pub use admission::Reserve;
 pub(crate) use placement::Placement;
 pub use socket::Listeners;
 pub use stop::Stop;
+pub(crate) use view::WorkerView;
 
 use admission::WorkerPlaces;
 use handoff::Acceptor;
@@ -92,6 +96,8 @@ pub(crate) struct Server {
     threads: Vec<JoinHandle<()>>,
     placement: Placement,
     stop: watch::Sender<Stop>,
+    pause: watch::Sender<bool>,
+    views: Vec<WorkerView>,
     ends: mpsc::UnboundedReceiver<ThreadEnd>,
 }
 
@@ -100,12 +106,14 @@ impl Server {
     /// fails to begin, the others are ended and the error says why.
     pub(crate) fn start(listeners: Vec<TcpListener>, settings: Settings) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Run);
+        let (pause, paused) = watch::channel(false);
         let (end, mut ends) = mpsc::unbounded_channel();
         let (tell_placed, placed) = std::sync::mpsc::channel();
         let lab = Lab::start(&settings.lab)?;
         let capacity = &settings.capacity;
         let workers = settings.pools.len();
         let of_workers: Vec<_> = (0..workers).map(|_| WorkerPlaces::new(Arc::clone(capacity))).collect();
+        let (views, seen): (Vec<_>, Vec<_>) = of_workers.iter().map(WorkerView::of).unzip();
         let mut threads = Vec::with_capacity(workers + 1);
         let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
             let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), &of_workers);
@@ -117,10 +125,10 @@ impl Server {
             let shares = socket::share_out(listeners, settings.workers.accept, workers)?;
             shares.into_iter().map(Intake::Listeners).collect()
         };
-        for (index, ((pool, places), intake)) in
-            settings.pools.into_iter().zip(of_workers).zip(intakes).enumerate()
-        {
+        let makings = settings.pools.into_iter().zip(of_workers).zip(seen).zip(intakes);
+        for (index, (((pool, places), seen), intake)) in makings.enumerate() {
             let share = worker::Share {
+                index,
                 intake,
                 pool,
                 limits: settings.limits.clone(),
@@ -129,6 +137,8 @@ impl Server {
                 lab: lab.clone(),
                 reach: Arc::clone(&settings.reach),
                 stop: stopped.clone(),
+                paused: paused.clone(),
+                seen,
             };
             let (sched, pin, tell_placed) =
                 (settings.workers.sched, settings.workers.pin, tell_placed.clone());
@@ -150,12 +160,25 @@ impl Server {
             return Err(io::Error::other(failures(&mut ends)));
         }
         let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
-        Ok(Self { threads, placement, stop, ends })
+        Ok(Self { threads, placement, stop, pause, views, ends })
     }
 
     /// How the system schedules the workers.
     pub(crate) fn placement(&self) -> Placement {
         self.placement
+    }
+
+    /// What may be seen of each worker, in order.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the admin side is about to look"))]
+    pub(crate) fn views(&self) -> Vec<WorkerView> {
+        self.views.clone()
+    }
+
+    /// Holds requests for the database back, or lets them go on. What runs goes on; new ones wait as for a connection, no longer than
+    /// their deadline and no more than may wait for one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the admin side is about to ask for it"))]
+    pub(crate) fn pause(&self, pause: bool) {
+        self.pause.send_replace(pause);
     }
 
     /// Tells all workers to stop, gently or at once; what was said before is not taken back.

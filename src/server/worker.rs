@@ -23,6 +23,7 @@ use super::connection::ConnectionState;
 use super::parking::Parking;
 use super::readable::watch_listener;
 use super::stop::{Phase, Stop};
+use super::view::Seen;
 use crate::config::LimitsArgs;
 use crate::config::database::Dispatch;
 use crate::database::{Database, PoolSettings, Reach};
@@ -33,6 +34,7 @@ const SCRATCH: usize = 64 * 1024;
 
 /// What one worker is started with.
 pub(super) struct Share {
+    pub(super) index: usize,
     pub(super) intake: Intake,
     pub(super) pool: PoolSettings,
     pub(super) limits: LimitsArgs,
@@ -41,6 +43,9 @@ pub(super) struct Share {
     pub(super) lab: Option<Lab>,
     pub(super) reach: Arc<Reach>,
     pub(super) stop: watch::Receiver<Stop>,
+    /// Whether requests for the database are held back.
+    pub(super) paused: watch::Receiver<bool>,
+    pub(super) seen: Seen,
 }
 
 /// How connections come to a worker.
@@ -107,7 +112,10 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(|error| format!("its event loop cannot be made: {error}"))?;
-    runtime.block_on(async {
+    let (counters, pulse) = (Arc::clone(&share.seen.counters), Arc::clone(&share.seen.pulse));
+    let outcome = runtime.block_on(async {
+        counters.thread_id.set_current();
+        pulse.begin();
         let mut stop = share.stop.clone();
         let worker = start(share)?;
         tell_ready();
@@ -124,12 +132,14 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         }
         worker.context.database.close();
         Ok(())
-    })
+    });
+    pulse.end(counters.thread_id.read());
+    outcome
 }
 
 fn start(share: Share) -> Result<Rc<Worker>, String> {
     let deadline = share.limits.request_deadline;
-    let database = Database::start(share.dispatch, share.pool, share.reach)?;
+    let database = Database::start(share.dispatch, share.pool, share.reach, share.paused)?;
     let parking = Parking::open(share.limits.idle_timeout)
         .map_err(|error| format!("idle connections cannot be watched: {error}"))?;
     let worker = Rc::new(Worker {
@@ -149,6 +159,8 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
     tokio::task::spawn_local(Rc::clone(&worker).wake_parked());
     tokio::task::spawn_local(Rc::clone(&worker).expire_parked());
     tokio::task::spawn_local(Rc::clone(&worker).give_memory_back());
+    let index = u32::try_from(share.index).unwrap_or(u32::MAX);
+    tokio::task::spawn_local(Rc::clone(&worker).list_connections(index, share.seen.questions));
     match share.intake {
         Intake::Listeners(listeners) => {
             for listener in listeners {

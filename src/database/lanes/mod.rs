@@ -185,6 +185,11 @@ impl Lanes {
         }
     }
 
+    /// Those who wait.
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// A ticket gave its place back.
     fn left(&self) {
         if self.queue.len() > 0 {

@@ -1,17 +1,19 @@
 //! What is in use now, read from `/proc` (proc(5)): what connections cost, on the user's side and the kernel's.
 //!
-//! [`memory`] reads a process's resident memory, [`slab`] the kernel's own, [`sockets`] TCP's counters, and [`listeners`]
-//! which processes hold a port.
+//! [`memory`] reads a process's resident memory, [`slab`] the kernel's own, [`sockets`] TCP's counters, [`processor`]
+//! a thread's time, and [`listeners`] which processes hold a port.
 //!
 //! **Invariant:** each reading is a text first and a value second: parsing touches no file, and `None` means not known.
 
 pub mod listeners;
 pub mod memory;
+pub mod processor;
 pub mod slab;
 pub mod sockets;
 
 pub use listeners::listening_processes;
 pub use memory::{ProcessMemory, process_memory, total_memory};
+pub use processor::thread_time;
 pub use slab::{SlabCache, SlabUsage, slab_usage};
 pub use sockets::{SocketUsage, socket_usage};
 

@@ -69,6 +69,7 @@ pub(super) async fn run(
         worker: Rc::clone(&worker),
         state: Rc::clone(&state),
     });
+    state.belongs_to(&client);
     if serve(&client).await == End::Closed {
         return None;
     }

@@ -4,13 +4,19 @@
 //! **Invariant:** which deadline holds follows from the state alone, so that one timer for each connection serves them all.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::census::peer_of;
+use super::Client;
 use super::refusal::Refusal;
 use crate::config::LimitsArgs;
+use crate::telemetry::labels::ConnectionState as Label;
+use crate::telemetry::listing::Seen;
 
 /// How long a client may take to notice that it was refused, before the socket is closed over unread bytes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -43,6 +49,8 @@ pub(in crate::server) struct ConnectionState {
     /// Whether an answer with `Connection: close` was given.
     closing: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Whose state it is, to be asked for its peer.
+    client: RefCell<Weak<Client>>,
 }
 
 /// What a deadline that has passed asks for.
@@ -73,6 +81,7 @@ impl ConnectionState {
             refusal: Cell::new(None),
             closing: Cell::new(false),
             waker: RefCell::new(None),
+            client: RefCell::default(),
         }
     }
 
@@ -93,6 +102,33 @@ impl ConnectionState {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whose state it is.
+    pub(super) fn belongs_to(&self, client: &Rc<Client>) {
+        *self.client.borrow_mut() = Rc::downgrade(client);
+    }
+
+    /// The client's address, while the kernel knows it.
+    pub(in crate::server) fn peer(&self) -> Option<SocketAddr> {
+        peer_of(&*self.client.borrow().upgrade()?.stream.borrow())
+    }
+
+    /// What it looks like from outside.
+    pub(in crate::server) fn see(&self, now: Instant) -> Seen {
+        let state = if self.closing.get() || self.is_deaf() || self.lingering_since.get().is_some() {
+            Label::Closing
+        } else if self.blocked_since.get().is_some() {
+            Label::Writing
+        } else if self.is_busy() {
+            Label::Handling
+        } else if self.partial_since.get().is_some() {
+            Label::Reading
+        } else {
+            Label::Idle
+        };
+        let idle_s = now.saturating_duration_since(self.last_read.get()).as_secs_f64();
+        Seen { state, idle_s, requests: Some(self.answered.get()) }
     }
 
     /// Whether a request is being answered, or its answer is still on its way out.

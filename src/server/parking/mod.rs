@@ -9,6 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -154,6 +155,13 @@ impl Parking {
     /// Gives back what served connections needed; does not end.
     pub(super) async fn give_memory_back(&self) {
         self.memory.give_back().await;
+    }
+
+    /// Goes through the connections with these keys, each with its kind and since when it is idle; says whether there may be more behind
+    /// them.
+    pub(super) fn look(&self, keys: Range<usize>, mut see: impl FnMut(&OwnedFd, Kind, Instant)) -> bool {
+        let since = |tick: u32| self.epoch + TICK * tick;
+        self.queue.borrow().look(keys, |connection, kind, tick| see(&connection.socket, kind, since(tick)))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -103,6 +103,15 @@ impl<T> Queue<T> {
         firsts.min_by_key(|(_, since)| *since)
     }
 
+    /// Goes through those with these keys, each with its kind and since when it is idle; says whether there may be more behind them.
+    pub(super) fn look(&self, keys: std::ops::Range<usize>, mut see: impl FnMut(&T, Kind, u32)) -> bool {
+        let end = keys.end;
+        for spot in keys.filter_map(|key| self.spots.get(key)) {
+            see(&spot.connection, spot.kind, spot.since);
+        }
+        end < self.spots.capacity()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.spots.is_empty()
     }
