@@ -7,7 +7,10 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
-use crate::config::{self, DoctorArgs, HealthArgs, InitDbArgs, LoadArgs, Parsed, Refusal, ServeArgs};
+use crate::config::{
+    self, ConnectionsArgs, DoctorArgs, HealthArgs, InitDbArgs, LoadArgs, Parsed, PoolArgs, Refusal,
+    ServeArgs, StatusArgs, TopArgs,
+};
 use crate::exit::Exit;
 
 /// A web service in front of PostgreSQL that knows its own load line.
@@ -34,6 +37,14 @@ enum Command {
     InitDb(InitDbArgs),
     /// Ask a running service whether it answers: exit code 0 if it does, 1 if not.
     Health(HealthArgs),
+    /// Show how a running service does: a table of its workers, how even accepts are, and what the wait implies.
+    Status(StatusArgs),
+    /// Show which connections a running service has, counted by state, age and peer.
+    Connections(ConnectionsArgs),
+    /// Watch a running service on a terminal.
+    Top(TopArgs),
+    /// Change the size of a running service's pools, or hold requests for the database back.
+    Pool(PoolArgs),
     /// Say which limits of this machine stop how many connections, and mend those that can be mended.
     Doctor(Box<DoctorArgs>),
     /// Ask a server as fast as it answers or at a constant rate, or hold many connections, and measure.
@@ -59,6 +70,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(args) => commands::serve::run(&args, &parsed, &|| read_serve(&arguments)),
         Command::InitDb(args) => commands::init_db::run(&args),
         Command::Health(args) => commands::health::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Connections(args) => commands::connections::run(&args),
+        Command::Top(args) => commands::top::run(&args),
+        Command::Pool(args) => commands::pool::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Load(args) => commands::load::run(&args),
         Command::LoadPart => commands::load::run_part(),

@@ -6,11 +6,18 @@ use std::io::Write as _;
 
 use crate::exit::Exit;
 
+pub(crate) mod connections;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod init_db;
+mod interrupt;
 pub(crate) mod load;
+pub(crate) mod pool;
+mod screen;
 pub(crate) mod serve;
+mod service;
+pub(crate) mod status;
+pub(crate) mod top;
 
 /// Says what went wrong and passes the exit code on.
 fn fail(exit: Exit, why: impl std::fmt::Display) -> Exit {

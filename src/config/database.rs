@@ -190,7 +190,7 @@ fn parse_pool_bounds(text: &str) -> Result<PoolBounds, String> {
 }
 
 /// A multiplier above 0 and of 1000 at most.
-fn parse_pool_per_core(text: &str) -> Result<f64, String> {
+pub(super) fn parse_pool_per_core(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 && number <= 1000.0 => Ok(number),
         _ => Err("must be a number above 0 and of 1000 at most, as in 4 or 4.5".into()),

@@ -21,7 +21,9 @@ pub mod limits;
 pub mod listen;
 pub mod load;
 mod pgenv;
+pub mod pool;
 pub mod report;
+pub mod views;
 pub mod words;
 pub mod workers;
 
@@ -33,6 +35,8 @@ pub use layers::{Parsed, Refusal, SettingsError, parse};
 pub use limits::LimitsArgs;
 pub use listen::ListenArgs;
 pub use load::LoadArgs;
+pub use pool::PoolArgs;
+pub use views::{ConnectionsArgs, StatusArgs, TopArgs};
 pub use workers::{Topology, WorkersArgs};
 
 /// Settings of `plimsoll serve`.

@@ -12,7 +12,20 @@ fn help_is_0_and_names_the_commands_and_the_exit_codes() {
     for words in [&["--help"][..], &["help"]] {
         let finished = ServerSetup::of(words).run();
         assert_eq!(finished.code, Some(0), "{finished:?}");
-        for word in ["serve", "init-db", "health", "doctor", "load", "69", "71", "78"] {
+        for word in [
+            "serve",
+            "status",
+            "connections",
+            "top",
+            "pool",
+            "init-db",
+            "health",
+            "doctor",
+            "load",
+            "69",
+            "71",
+            "78",
+        ] {
             assert!(finished.stdout.contains(word), "no {word} in\n{}", finished.stdout);
         }
         assert_eq!(finished.stderr, "");
@@ -21,7 +34,7 @@ fn help_is_0_and_names_the_commands_and_the_exit_codes() {
 
 #[test]
 fn help_of_each_command_is_0() {
-    for command in ["serve", "init-db", "health", "doctor", "load"] {
+    for command in ["serve", "status", "connections", "top", "pool", "init-db", "health", "doctor", "load"] {
         let finished = ServerSetup::of(&[command, "--help"]).run();
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert!(finished.stdout.contains("Usage"), "{}", finished.stdout);

@@ -41,12 +41,13 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
 ];
 
 /// A crate, and the only places that may name it.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 7] = [
     ("hyper", &["src/server/", "src/http/", "src/telemetry/admin"]),
     ("tokio_postgres", &["src/database/"]),
     ("deadpool_postgres", &["src/database/"]),
     ("postgres_protocol", &["src/database/direct.rs", "src/database/wire/"]),
     ("sha2", &["src/http/lab/"]),
+    ("ratatui", &["src/commands/top/"]),
     ("clap", &["src/cli.rs", "src/config/", "src/commands/"]),
 ];
 

@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::super::{fail, print};
-use super::{held, interrupt, progress};
+use super::super::{fail, interrupt, print};
+use super::{held, progress};
 use crate::config::LoadArgs;
 use crate::config::load::{Addresses, Switch};
 use crate::config::workers::usable_cores;

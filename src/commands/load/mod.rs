@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{fail, print, say};
+use super::{fail, interrupt, print, say};
 use crate::config::LoadArgs;
 use crate::config::load::{Addresses, Threshold};
 use crate::exit::Exit;
@@ -15,7 +15,6 @@ use crate::load::{self, Job, LoadError};
 
 mod csv;
 mod hold;
-mod interrupt;
 mod progress;
 
 pub(crate) use hold::run_part;
