@@ -13,6 +13,7 @@ mod load;
 mod readme;
 mod schema;
 mod settings;
+mod terminal;
 mod tidy;
 mod topology;
 mod wire;

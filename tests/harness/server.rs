@@ -42,6 +42,11 @@ impl ServerSetup {
         Self { command, home }
     }
 
+    /// Any command of the program, to be started with [`super::Pty::start`]; setsid(1) makes it the terminal's session leader.
+    pub(crate) fn on_a_terminal(arguments: &[&str]) -> Self {
+        Self::by("setsid", &["--ctty", env!("CARGO_BIN_EXE_plimsoll")]).args(arguments).env("TERM", "xterm")
+    }
+
     /// `serve` with two workers on a free port and no database named.
     pub(crate) fn serve() -> Self {
         Self::of(&["serve", "--port", "0", "--workers", "2"])

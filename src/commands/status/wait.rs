@@ -41,9 +41,12 @@ fn measured(status: &Status, implied: &Implied) -> String {
     } else {
         String::new()
     };
-    let queued = time(recent.pool_wait.mean_us);
+    let queued = match recent.pool_wait.mean_us {
+        Some(us) => format!(", after {} for a connection", time(Some(us))),
+        None => String::new(),
+    };
     format!(
-        "a request works for {work} (C) and waits {wait} for PostgreSQL (W), after {queued} for a connection: W/C is {:.1}{mixed}",
+        "a request works for {work} (C) and waits {wait} for PostgreSQL (W){queued}: W/C is {:.1}{mixed}",
         implied.wait_to_work
     )
 }
