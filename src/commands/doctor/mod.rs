@@ -7,6 +7,7 @@
 
 use std::num::NonZeroU32;
 
+use super::screen::Screen;
 use super::{fail, print, say};
 use crate::config::doctor::ClientsAt;
 use crate::config::{DoctorArgs, SettingsError, workers};
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Exit {
     if args.json {
         print(json::render(&question, &verdict));
     } else {
-        print(text::render(&question, &verdict, text::colours_wanted()));
+        print(text::render(&question, &verdict, Screen::of_stdout().colours));
     }
     if done && verdict.fits() { Exit::Done } else { Exit::Failed }
 }

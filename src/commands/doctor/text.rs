@@ -3,8 +3,9 @@
 //! **Invariant:** colours repeat what words say, and are only for a terminal.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 
+use crate::commands::screen::figures::{GLUE, count};
+use crate::commands::screen::prose::wrap;
 use crate::kernel::judge::costs::PROCESS_BYTES;
 use crate::kernel::judge::processes::MOST_PROCESSES;
 use crate::kernel::judge::{Clients, Finding, Mend, Question, State, Verdict};
@@ -22,11 +23,6 @@ const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const RED: &str = "1;31";
 const DIM: &str = "2";
-
-/// Whether standard output is a terminal, and nobody asked for no colours (<https://no-color.org>).
-pub(super) fn colours_wanted() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
 
 /// All of it.
 pub(super) fn render(question: &Question, verdict: &Verdict, colours: bool) -> String {
@@ -54,7 +50,7 @@ pub(super) fn render(question: &Question, verdict: &Verdict, colours: bool) -> S
         };
         let [name, now, needs] = row;
         let _ = writeln!(text, "{}  {name:limit$}  {now:is$}  {needs}", paint(colour, state));
-        for line in wrap(&format!("{} [{}]", finding.why, whence(finding))) {
+        for line in wrap(&format!("{} [{}]", finding.why, whence(finding)), WIDTH) {
             let _ = writeln!(text, "         {}", paint(DIM, &line));
         }
         if let Some(Mend::Setting(mend) | Mend::Advice(mend)) = finding.mend() {
@@ -98,21 +94,6 @@ fn whence(finding: &Finding) -> String {
         Some((_, each)) => format!("{each}; {}", finding.source),
         None => finding.source.to_owned(),
     }
-}
-
-/// Breaks a text between words into lines of at most [`WIDTH`] letters.
-fn wrap(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// What the connections come to: processes, memory, clients, and how to mend all at once.
@@ -186,15 +167,7 @@ pub(super) fn number(value: u64) -> String {
     if value >= NO_LIMIT {
         return "no limit".into();
     }
-    let digits = value.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    count(value).replace(GLUE, " ")
 }
 
 /// Bytes in the unit that suits them.
@@ -218,14 +191,6 @@ mod tests {
         {
             assert_eq!(number(value), shown);
         }
-    }
-
-    #[test]
-    fn reasons_are_broken_between_words_and_lose_none() {
-        let text = "word ".repeat(50) + "end";
-        let lines = wrap(&text);
-        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= WIDTH), "{lines:?}");
-        assert_eq!(lines.join(" "), text);
     }
 
     #[test]
