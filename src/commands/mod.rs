@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use crate::exit::Exit;
 
+mod asker;
 pub(crate) mod connections;
 pub(crate) mod doctor;
 pub(crate) mod health;

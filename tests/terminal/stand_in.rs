@@ -21,6 +21,8 @@ pub(super) enum Answer {
     Page(String),
     /// Nothing: the connection is closed.
     Nothing,
+    /// Nothing, and the connection stays open.
+    Silence,
 }
 
 /// A listening stand-in.
@@ -59,10 +61,15 @@ fn converse(mut stream: &TcpStream, answer: &Answer) {
             return;
         }
     }
-    if let Answer::Page(page) = answer {
-        let length = page.len();
-        let _ =
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}");
+    match answer {
+        Answer::Page(page) => {
+            let length = page.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all((head + page).as_bytes());
+        }
+        // Until the other side has had enough.
+        Answer::Silence => drop(lines.read_line(&mut line)),
+        Answer::Nothing => {}
     }
 }
 

@@ -88,6 +88,21 @@ fn another_size_is_filled_and_a_small_one_keeps_the_table() {
 }
 
 #[test]
+fn keys_are_heard_while_the_service_does_not_answer() {
+    let stand_in = StandIn::start(Answer::Page(page(1, 40)));
+    let mut pty = start(&stand_in);
+    pty.wait_for("is ready");
+    stand_in.turn(Answer::Silence);
+    for (key, words) in [("s", "busiest first"), ("?", "show and hide this")] {
+        pty.press(key);
+        pty.wait_for(words);
+    }
+    pty.press("q");
+    assert_eq!(pty.wait(SOON), Some(0));
+    expect_given_back(&pty);
+}
+
+#[test]
 fn a_service_that_goes_away_is_said_to_and_asked_again() {
     let stand_in = StandIn::start(Answer::Page(page(1, 40)));
     let mut pty = start(&stand_in);

@@ -5,8 +5,10 @@
 //! **Invariant:** everything shown is from one page of the service, so that its numbers go together.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use super::asker::Asker;
 use super::interrupt::Interrupt;
 use super::screen::Screen;
 use super::screen::line::render;
@@ -28,6 +30,9 @@ const LEAST_WHILE: f64 = 0.95;
 /// How long to wait for such a while.
 const WHILE: Duration = Duration::from_secs(1);
 
+/// How long to wait for an answer before looking whether a signal has come.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Takes the cursor home.
 const HOME: &str = "\x1b[H";
 /// Clears the rest of the line.
@@ -41,94 +46,123 @@ pub(crate) fn run(args: &StatusArgs) -> Exit {
         Ok(service) => service,
         Err(error) => return fail(Exit::Settings, error),
     };
-    let interrupt = match Interrupt::listen() {
-        Ok(interrupt) => interrupt,
-        Err(error) => return fail(Exit::System, format_args!("signals cannot be caught: {error}")),
-    };
-    let look = Look { service, interrupt, is_json: args.json };
+    let form = if args.json { Form::Json } else { Form::Page };
     match args.watch {
-        None => look.once(),
-        Some(every) => look.again_and_again(every),
+        None => once(&service, form),
+        Some(every) => watch(service, form, every),
     }
 }
 
-/// Somebody who looks.
-struct Look {
-    service: Service,
-    interrupt: Interrupt,
-    is_json: bool,
-}
-
-impl Look {
-    fn once(&self) -> Exit {
-        let text = self.text(&Screen::of_stdout(), None);
-        match text {
-            Ok(Some(text)) => show(&text).map_or(Exit::Done, |error| cannot_print(&error)),
-            Ok(None) => Exit::Done,
-            Err(trouble) => fail(Exit::Failed, trouble),
-        }
-    }
-
-    /// Until a signal, or until nobody reads any more. A service that goes away may come back, but one has to be there in the beginning.
-    fn again_and_again(&self, every: Duration) -> Exit {
-        let mut is_first = true;
-        loop {
+fn once(service: &Service, form: Form) -> Exit {
+    let text = match form {
+        Form::Json => ask(service).map(|page| in_a_line(&page)),
+        Form::Page => status_of_a_while(service).map(|status| {
             let screen = Screen::of_stdout();
-            let drawn_anew = screen.is_terminal && !self.is_json;
-            let text = match self.text(&screen, screen.height.filter(|_| drawn_anew)) {
-                Ok(Some(text)) => text,
-                Ok(None) => return Exit::Done,
-                Err(trouble) if is_first => return fail(Exit::Failed, trouble),
-                Err(trouble) if drawn_anew => format!("{trouble}\ntrying again; Ctrl-C ends it\n"),
-                Err(trouble) => {
-                    say(format_args!("{trouble}; trying again"));
-                    String::new()
-                }
-            };
-            let text = if drawn_anew { anew(&text) } else { text };
-            let blank = if drawn_anew || self.is_json || is_first { "" } else { "\n" };
-            if let Some(error) = show(&format!("{blank}{text}")) {
-                return cannot_print(&error);
-            }
-            is_first = false;
-            if self.interrupt.within(every) {
-                // What a shell says next begins a line.
-                return if drawn_anew {
-                    show("\n").map_or(Exit::Done, |error| cannot_print(&error))
-                } else {
-                    Exit::Done
-                };
-            }
-        }
+            render(&page::draw(&status, screen.width).lines(None), screen.colours)
+        }),
+    };
+    match text {
+        Ok(text) => show(&text).map_or(Exit::Done, |error| cannot_print(&error)),
+        Err(trouble) => fail(Exit::Failed, trouble),
     }
+}
 
-    /// What to print; none where a signal came first.
-    fn text(&self, screen: &Screen, most_lines: Option<usize>) -> Result<Option<String>, Trouble> {
-        let page = self.service.page("/status.json")?;
-        if self.is_json {
-            // A page of another version is for a script to judge.
-            return Ok(Some(page.trim_end().to_owned() + "\n"));
-        }
-        let Some(status) = self.of_a_while(read_status(&page)?)? else { return Ok(None) };
-        Ok(Some(render(&page::draw(&status, screen.width).lines(most_lines), screen.colours)))
-    }
-
-    /// Where the service was not watched until now, its rates are of no time at all: asks again a second later.
-    fn of_a_while(&self, status: Status) -> Result<Option<Status>, Trouble> {
-        if status.recent.seconds >= LEAST_WHILE {
-            return Ok(Some(status));
-        }
-        let is_terminal = io::stderr().is_terminal();
-        let progress = |text: &str| {
-            if is_terminal {
-                let _ = write!(io::stderr(), "\r{text}{REST_OF_LINE}");
+/// Until a signal, or until nobody reads any more. A service that goes away may come back, but one has to be there in the beginning.
+fn watch(service: Service, form: Form, every: Duration) -> Exit {
+    let started =
+        Asker::start(every, move || ask(&service)).and_then(|asker| Ok((asker, Interrupt::listen()?)));
+    let (asker, interrupt) = match started {
+        Ok(started) => started,
+        Err(error) => return fail(Exit::System, format_args!("the watch cannot begin: {error}")),
+    };
+    let mut is_first = true;
+    while !interrupt.within(Duration::ZERO) {
+        let answer = match asker.within(TICK) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => continue,
+            Err(error) => return fail(Exit::Failed, error),
+        };
+        let screen = Screen::of_stdout();
+        let text = match (form.text(answer, &screen), is_first) {
+            (Ok(text), _) => text,
+            (Err(trouble), true) => return fail(Exit::Failed, trouble),
+            (Err(trouble), false) if form.is_drawn_anew(&screen) => {
+                anew(&format!("{trouble}\ntrying again; Ctrl-C ends it"))
+            }
+            (Err(trouble), false) => {
+                say(format_args!("{trouble}; trying again"));
+                continue;
             }
         };
-        progress("measuring for a second …");
-        let ended = self.interrupt.within(WHILE);
-        progress("");
-        if ended { Ok(None) } else { self.service.status().map(Some) }
+        let blank = if is_first || form == Form::Json || screen.is_terminal { "" } else { "\n" };
+        if let Some(error) = show(&format!("{blank}{text}")) {
+            return cannot_print(&error);
+        }
+        is_first = false;
     }
+    if form.is_drawn_anew(&Screen::of_stdout()) {
+        // What a shell says next begins a line.
+        let _ = show("\n");
+    }
+    Exit::Done
+}
+
+/// In which form it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// For people.
+    Page,
+    /// As the service gives it; a page of another version is for a script to judge.
+    Json,
+}
+
+impl Form {
+    /// Whether each page takes the place of the one before.
+    fn is_drawn_anew(self, screen: &Screen) -> bool {
+        self == Self::Page && screen.is_terminal
+    }
+
+    /// What a watch prints of an answer.
+    fn text(self, answer: Result<String, Trouble>, screen: &Screen) -> Result<String, Trouble> {
+        if self == Self::Json {
+            return answer.map(|page| in_a_line(&page));
+        }
+        let page = page::draw(&read_status(&answer?)?, screen.width);
+        if self.is_drawn_anew(screen) {
+            Ok(anew(&render(&page.lines(screen.height), screen.colours)))
+        } else {
+            Ok(render(&page.lines(None), screen.colours))
+        }
+    }
+}
+
+fn ask(service: &Service) -> Result<String, Trouble> {
+    service.page("/status.json")
+}
+
+fn in_a_line(page: &str) -> String {
+    page.trim_end().replace('\n', " ") + "\n"
+}
+
+/// Where the service was not watched until now, its rates are of no time at all: asks again a second later.
+fn status_of_a_while(service: &Service) -> Result<Status, Trouble> {
+    let status = service.status()?;
+    if status.recent.seconds >= LEAST_WHILE {
+        return Ok(status);
+    }
+    let is_terminal = io::stderr().is_terminal();
+    let progress = |text: &str| {
+        if is_terminal {
+            let _ = write!(io::stderr(), "\r{text}{REST_OF_LINE}");
+        }
+    };
+    progress("measuring for a second …");
+    let end = Instant::now() + WHILE;
+    while Instant::now() < end {
+        thread::park_timeout(end.saturating_duration_since(Instant::now()));
+    }
+    progress("");
+    service.status()
 }
 
 /// The text in place of what the terminal shows.

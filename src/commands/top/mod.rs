@@ -1,6 +1,6 @@
 //! `plimsoll top`: a running service on a terminal, live.
 //!
-//! [`asker`] asks it, [`keys`] says what a key means, [`view`] is what is shown and how, [`draw`] draws it, [`terminal`] gives the terminal back.
+//! [`keys`] says what a key means, [`view`] is what is shown and how, [`draw`] draws it, [`terminal`] gives the terminal back.
 //!
 //! **Invariant:** the terminal is as it was before, however this ends; and keys are heard while the service does not answer.
 
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event};
 
+use super::asker::Asker;
 use super::fail;
 use super::interrupt::Interrupt;
 use super::screen::Screen;
-use super::service::Service;
+use super::service::{Service, Trouble};
 use crate::config::TopArgs;
 use crate::exit::Exit;
+use crate::telemetry::status::Status;
 
-mod asker;
 mod draw;
 mod keys;
 mod terminal;
 mod view;
 
-use asker::Asker;
 use terminal::Terminal;
 use view::View;
 
@@ -45,18 +45,16 @@ pub(crate) fn run(args: &TopArgs) -> Exit {
         Err(trouble) => return fail(Exit::Failed, trouble),
     };
     let view = View::of(status, Screen::of_stdout().colours);
-    match start(service, args.every).and_then(|(asker, interrupt)| show(view, &asker, &interrupt)) {
+    match show(view, service, args.every) {
         Ok(()) => Exit::Done,
         Err(error) => fail(Exit::Failed, format_args!("the terminal cannot be used: {error}")),
     }
 }
 
-fn start(service: Service, every: Duration) -> io::Result<(Asker, Interrupt)> {
-    Ok((Asker::start(service, every)?, Interrupt::listen()?))
-}
-
 /// Until an end is asked for.
-fn show(mut view: View, asker: &Asker, interrupt: &Interrupt) -> io::Result<()> {
+fn show(mut view: View, service: Service, every: Duration) -> io::Result<()> {
+    let asker: Asker<Result<Status, Trouble>> = Asker::start(every, move || service.status())?;
+    let interrupt = Interrupt::listen()?;
     let mut terminal = Terminal::take()?;
     let mut is_changed = true;
     while view.is_open() && !interrupt.within(Duration::ZERO) {
@@ -72,7 +70,7 @@ fn show(mut view: View, asker: &Asker, interrupt: &Interrupt) -> io::Result<()> 
                 _ => {}
             }
         }
-        while let Some(answer) = asker.answer()? {
+        while let Some(answer) = asker.within(Duration::ZERO)? {
             is_changed |= view.receive(answer);
         }
     }

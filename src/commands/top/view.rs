@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** the last answer stays on the screen until a new one comes, and beside it what became of the question since.
 
-use super::asker::Answer;
 use super::keys::Action;
+use crate::commands::service::Trouble;
 use crate::commands::status::workers::Order;
 use crate::telemetry::status::Status;
 
@@ -60,7 +60,7 @@ impl View {
     }
 
     /// Takes an answer; whether that changes what is shown.
-    pub(super) fn receive(&mut self, answer: Answer) -> bool {
+    pub(super) fn receive(&mut self, answer: Result<Status, Trouble>) -> bool {
         match answer {
             _ if self.is_still => return false,
             Ok(status) => {
