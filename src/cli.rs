@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
 use crate::config::{
-    self, ConnectionsArgs, DoctorArgs, HealthArgs, InitDbArgs, LoadArgs, Parsed, PoolArgs, Refusal,
+    self, ConnectionsArgs, DoctorArgs, InitDbArgs, LoadArgs, Parsed, PoolArgs, ReaderArgs, Refusal,
     ServeArgs, StatusArgs, TopArgs,
 };
 use crate::exit::Exit;
@@ -35,8 +35,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Make and fill the tables in the database that --database-url or `DATABASE_URL` names.
     InitDb(InitDbArgs),
-    /// Ask a running service whether it answers: exit code 0 if it does, 1 if not.
-    Health(HealthArgs),
+    /// Ask a running service whether it is ready for requests: exit code 0 if it is, 1 if not.
+    Health(ReaderArgs),
     /// Show how a running service does: a table of its workers, how even accepts are, and what the wait implies.
     Status(StatusArgs),
     /// Show which connections a running service has, counted by state, age and peer.

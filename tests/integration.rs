@@ -13,6 +13,7 @@ mod load;
 mod readme;
 mod schema;
 mod settings;
+mod telemetry;
 mod terminal;
 mod tidy;
 mod topology;

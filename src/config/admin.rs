@@ -22,6 +22,18 @@ pub enum Or<T> {
     Off,
 }
 
+/// The section of settings on the admin side.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Admin side")]
+pub struct AdminArgs {
+    /// Answer /healthz, /readyz, /metrics, /connections.json, /status.json and the live page there, reads only; or `off` [default: 127.0.0.1:9090, off when that is taken]
+    #[arg(long, value_name = "ADDR:PORT", env = "PLIMSOLL_ADMIN", value_parser = parse_address)]
+    pub admin: Option<Or<SocketAddr>>,
+    /// Answer the same, and changes, on a Unix socket that only this user may open; or `off` [default: in the runtime directory, named by the port]
+    #[arg(long, value_name = "PATH", env = "PLIMSOLL_ADMIN_SOCKET", value_parser = parse_path)]
+    pub admin_socket: Option<Or<PathBuf>>,
+}
+
 /// A place of the admin side, as somebody who asks goes there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -61,10 +73,10 @@ type Given = (Option<Or<SocketAddr>>, Option<Or<PathBuf>>);
 #[command(next_help_heading = "Which service")]
 pub struct ReaderArgs {
     /// Ask there over TCP [env: `PLIMSOLL_ADMIN`] [default: 127.0.0.1:9090, where the socket does not answer]
-    #[arg(long, value_name = "ADDR:PORT|off", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
     pub admin: Option<Or<SocketAddr>>,
     /// Ask by this Unix socket [env: `PLIMSOLL_ADMIN_SOCKET`] [default: in the runtime directory, named by --port]
-    #[arg(long, value_name = "PATH|off", value_parser = parse_path)]
+    #[arg(long, value_name = "PATH", value_parser = parse_path)]
     pub admin_socket: Option<Or<PathBuf>>,
     /// The port that the service serves on; names its socket.
     #[arg(long, env = "PORT", default_value_t = DEFAULT_PORT)]

@@ -1,6 +1,6 @@
 //! Settings: flag before environment before file before default, each declared once.
 //!
-//! A section is a struct of clap arguments ([`listen`], [`workers`], [`database`], [`limits`], [`lab`]), so that the doc comment
+//! A section is a struct of clap arguments ([`listen`], [`workers`], [`database`], [`limits`], [`lab`], [`admin`]), so that the doc comment
 //! of a field is its help text, and its attribute holds the flag, the variable and the default together. [`layers`] reads
 //! the file and hands it to clap as defaults; [`words`] turns them into flags again; [`report`] prints what is in force and where it came from.
 //!
@@ -27,7 +27,7 @@ pub mod views;
 pub mod words;
 pub mod workers;
 
-pub use admin::ReaderArgs;
+pub use admin::{AdminArgs, ReaderArgs};
 pub use database::DatabaseArgs;
 pub use doctor::DoctorArgs;
 pub use lab::LabArgs;
@@ -57,6 +57,9 @@ pub struct ServeArgs {
     /// Which workloads there are beside the seven routes.
     #[command(flatten)]
     pub lab: LabArgs,
+    /// Where the running service may be asked and changed.
+    #[command(flatten)]
+    pub admin: AdminArgs,
 
     /// Read settings from this TOML file: flat keys, named as the flags (`pool-per-core = 5`).
     #[arg(long, value_name = "FILE", env = "PLIMSOLL_CONFIG", help_heading = "Settings")]
@@ -99,15 +102,4 @@ impl InitDbArgs {
     pub fn target(&self) -> Result<database::Target, SettingsError> {
         Ok(database::resolve_target(self.database_url.as_deref(), pgenv::read_environment()?))
     }
-}
-
-/// Settings of `plimsoll health`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct HealthArgs {
-    /// The address that the service listens on; 0.0.0.0 and :: are asked through the loopback.
-    #[arg(long, value_name = "ADDR", env = "HOST", default_value = "127.0.0.1")]
-    pub host: std::net::IpAddr,
-    /// The port that the service listens on.
-    #[arg(long, env = "PORT", default_value_t = listen::DEFAULT_PORT)]
-    pub port: u16,
 }

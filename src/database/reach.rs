@@ -76,6 +76,15 @@ impl Reach {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Whether the database is reached as far as is known, and what is amiss with it.
+    pub(crate) fn tell(&self) -> (bool, Option<String>) {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Unknown | State::Reached => (true, None),
+            State::Short(why) => (true, Some(why.clone())),
+            State::Lost(why) => (false, Some(why.clone())),
+        }
+    }
+
     /// Puts the new state and gives the old one where they differ.
     fn swap(&self, new: State) -> Option<State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

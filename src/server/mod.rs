@@ -169,16 +169,8 @@ impl Server {
     }
 
     /// What may be seen of each worker, in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the admin side is about to look"))]
     pub(crate) fn views(&self) -> Vec<WorkerView> {
         self.views.clone()
-    }
-
-    /// Holds requests for the database back, or lets them go on. What runs goes on; new ones wait as for a connection, no longer than
-    /// their deadline and no more than may wait for one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the admin side is about to ask for it"))]
-    pub(crate) fn pause(&self, pause: bool) {
-        self.pause.send_replace(pause);
     }
 
     /// Tells all workers to stop, gently or at once; what was said before is not taken back.
@@ -188,6 +180,17 @@ impl Server {
             *before = stop.max(*before);
             is_more
         });
+    }
+
+    /// Hears when the workers are told to stop.
+    pub(crate) fn watch_stop(&self) -> watch::Receiver<Stop> {
+        self.stop.subscribe()
+    }
+
+    /// What holds requests for the database back while it is true, and lets them go on. What runs goes on; new ones wait as for a
+    /// connection, no longer than their deadline and no more than may wait for one.
+    pub(crate) fn brake(&self) -> watch::Sender<bool> {
+        self.pause.clone()
     }
 
     /// Whether the workers were told to stop.

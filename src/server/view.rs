@@ -56,7 +56,6 @@ pub(super) struct Seen {
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the admin side is about to look"))]
 impl WorkerView {
     /// A worker's two sides: what others see of it, and what its thread keeps for that.
     pub(super) fn of(places: &Arc<WorkerPlaces>) -> (Self, Seen) {
@@ -195,7 +194,7 @@ mod tests {
     fn a_pause_holds_requests_for_the_database_until_their_deadline() {
         let (server, address) = serve(&["--request-deadline", "100ms"], 100, WhenFull::Refuse);
         let paused = Instant::now();
-        server.pause(true);
+        server.brake().send_replace(true);
         let (_, answer) = ask(address, "/json");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let (_, answer) = ask(address, "/db");

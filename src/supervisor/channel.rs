@@ -1,7 +1,7 @@
 //! The control channel between the supervisor and one child: a Unix socket that is the child's standard input.
 //!
-//! First the supervisor passes the listeners (unix(7), `SCM_RIGHTS`), each message with one byte: `+` where more follow, `.` in
-//! the last. Then both sides send lines: an [`Order`] down, a [`Report`] up. The end of the channel is the end of the other side.
+//! First the supervisor passes descriptors (unix(7), `SCM_RIGHTS`), each message with one byte: `?` with the child's end of its
+//! telemetry channel, then the listeners, `+` where more follow, `.` in the last. Then both sides send lines: an [`Order`] down, a [`Report`] up. The end of the channel is the end of the other side.
 //!
 //! **Invariant:** whoever reads is never held up for good: the child's first read ends with the supervisor, every later one is a
 //! task's.
@@ -9,7 +9,7 @@
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -84,36 +84,55 @@ impl Report {
     }
 }
 
-/// Passes the listeners on.
-pub(super) fn send_listeners(channel: &UnixStream, listeners: &[TcpListener]) -> io::Result<()> {
+/// Passes the telemetry channel and the listeners on.
+pub(super) fn pass_on(
+    channel: &UnixStream,
+    answers: &UnixStream,
+    listeners: &[TcpListener],
+) -> io::Result<()> {
     channel.set_write_timeout(Some(PATIENCE))?;
+    send_descriptors(channel, b"?", &[answers.as_fd()])?;
     let messages = listeners.chunks(MOST_IN_A_MESSAGE);
     let last = messages.len().saturating_sub(1);
     for (index, listeners) in messages.enumerate() {
         let descriptors: Vec<BorrowedFd<'_>> = listeners.iter().map(TcpListener::as_fd).collect();
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_IN_A_MESSAGE))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-            return Err(io::Error::other("too many descriptors for one message"));
-        }
-        let mark = if index == last { b"." } else { b"+" };
-        sendmsg(channel, &[IoSlice::new(mark)], &mut control, SendFlags::NOSIGNAL)?;
+        send_descriptors(channel, if index == last { b"." } else { b"+" }, &descriptors)?;
     }
     Ok(())
 }
 
-/// Takes the listeners that the supervisor passes on; waits for them.
-pub(crate) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
+fn send_descriptors(channel: &UnixStream, mark: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_IN_A_MESSAGE))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("too many descriptors for one message"));
+    }
+    sendmsg(channel, &[IoSlice::new(mark)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// What a child is given besides its orders.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// Those of its workers, in order.
+    pub(crate) listeners: Vec<TcpListener>,
+    /// Its end of the telemetry channel.
+    pub(crate) answers: UnixStream,
+}
+
+/// Takes what the supervisor passes on; waits for it.
+pub(crate) fn receive(channel: &UnixStream) -> io::Result<Received> {
+    let (mut listeners, mut answers) = (Vec::new(), None);
     loop {
         let mut mark = [0];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_IN_A_MESSAGE))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received =
             recvmsg(channel, &mut [IoSliceMut::new(&mut mark)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let mut descriptors: Vec<OwnedFd> = Vec::new();
         for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                listeners.extend(descriptors.map(TcpListener::from));
+            if let RecvAncillaryMessage::ScmRights(passed) = message {
+                descriptors.extend(passed);
             }
         }
         if received.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
@@ -122,10 +141,14 @@ pub(crate) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListe
             ));
         }
         match (received.bytes, mark) {
-            (1, [b'+']) => {}
-            (1, [b'.']) => return Ok(listeners),
+            (1, [b'?']) => answers = descriptors.pop().map(UnixStream::from),
+            (1, [b'+' | b'.']) => listeners.extend(descriptors.into_iter().map(TcpListener::from)),
             (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        if mark == [b'.'] {
+            let answers = answers.ok_or(io::ErrorKind::InvalidData)?;
+            return Ok(Received { listeners, answers });
         }
     }
 }
@@ -213,8 +236,11 @@ mod tests {
         let second = TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners: Vec<TcpListener> =
             (0..600).map(|index| if index == 251 { &second } else { &first }.try_clone().unwrap()).collect();
-        send_listeners(&ours, &listeners).unwrap();
-        let received = receive_listeners(&theirs).unwrap();
+        let (questions, answers) = UnixStream::pair().unwrap();
+        pass_on(&ours, &answers, &listeners).unwrap();
+        let Received { listeners: received, answers } = receive(&theirs).unwrap();
+        drop(questions);
+        assert_eq!(io::Read::read(&mut &answers, &mut [0]).unwrap(), 0, "it is the other end of ours");
         let ports = |listeners: &[TcpListener]| {
             listeners.iter().map(|one| one.local_addr().unwrap().port()).collect::<Vec<_>>()
         };
@@ -225,6 +251,6 @@ mod tests {
     fn a_supervisor_that_ends_before_the_last_listener_is_an_error() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(ours);
-        assert_eq!(receive_listeners(&theirs).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(receive(&theirs).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

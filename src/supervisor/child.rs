@@ -71,15 +71,16 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts one and passes its listeners on.
+    /// Starts one and passes its listeners on; gives our end of its telemetry channel too.
     pub(super) fn start(
         launch: &Rc<Launch>,
         index: usize,
         id: ChildId,
         listeners: &[TcpListener],
         notices: &mpsc::UnboundedSender<Notice>,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
+        let (questions, answers) = UnixStream::pair()?;
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.words)
@@ -100,19 +101,22 @@ impl Child {
         drop(command);
         let pid = process.id().unwrap_or_default();
         let kill = Rc::new(Notify::new());
-        if let Err(error) = channel::send_listeners(&ours, listeners) {
+        if let Err(error) = channel::pass_on(&ours, &answers, listeners) {
             // One that has ended by now tells of its end itself.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::error!("process {index} (pid {pid}) cannot be given its listeners: {error}");
             }
             kill.notify_one();
         }
+        drop(answers);
         let (reports, orders) = channel::split(ours)?;
         let (notices, killed) = (notices.clone(), Rc::clone(&kill));
         tokio::task::spawn_local(watch(process, reports, id, notices, killed));
         let (launch, started) = (Rc::clone(launch), Instant::now());
         let kill_at = Some(started + READY_PATIENCE);
-        Ok(Self { id, pid, started, is_ready: false, is_ending: false, kill_at, launch, orders, kill })
+        let child =
+            Self { id, pid, started, is_ready: false, is_ending: false, kill_at, launch, orders, kill };
+        Ok((child, questions))
     }
 
     /// It serves, and may go on for good unless it was told to end.

@@ -8,6 +8,7 @@
 //! is being replaced; and no child outlives the supervisor: at the end of its channel it drains and ends.
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ mod reload;
 mod restart;
 mod slot;
 
-pub(crate) use channel::{Order, Report, Superior, receive_listeners};
+pub(crate) use channel::{Order, Received, Report, Superior, receive};
 pub(crate) use child::Launch;
 
 use child::{Child, ChildId, News, Notice, READY_PATIENCE};
@@ -54,6 +55,8 @@ pub(crate) struct Supervisor {
     slots: Vec<Slot>,
     notices: mpsc::UnboundedReceiver<Notice>,
     notify: mpsc::UnboundedSender<Notice>,
+    /// Takes our ends of the children's telemetry channels.
+    newcomers: mpsc::UnboundedSender<UnixStream>,
     next_id: u64,
     /// Until when the first children may take, before it is said that they serve.
     first_by: Option<Instant>,
@@ -66,13 +69,18 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Makes a place for each process; their children are started by [`Supervisor::next`].
-    pub(crate) fn new(launch: Launch, listeners: impl Iterator<Item = Vec<TcpListener>>) -> Self {
+    pub(crate) fn new(
+        launch: Launch,
+        listeners: impl Iterator<Item = Vec<TcpListener>>,
+        newcomers: mpsc::UnboundedSender<UnixStream>,
+    ) -> Self {
         let launch = Rc::new(launch);
         let (notify, notices) = mpsc::unbounded_channel();
         Self {
             slots: listeners.map(|listeners| Slot::new(listeners, Rc::clone(&launch))).collect(),
             notices,
             notify,
+            newcomers,
             next_id: 0,
             first_by: Some(Instant::now() + READY_PATIENCE),
             placements: Vec::new(),
@@ -112,6 +120,14 @@ impl Supervisor {
     /// Whether it was told to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// Starts children in this way from now on; those that run stay as they are.
+    pub(crate) fn launch_next_by(&mut self, launch: Launch) {
+        let launch = Rc::new(launch);
+        for slot in &mut self.slots {
+            slot.launch = Rc::clone(&launch);
+        }
     }
 
     /// Begins to replace one process after the other.
@@ -207,7 +223,10 @@ impl Supervisor {
     fn spawn(&mut self, index: usize, launch: &Rc<Launch>) -> std::io::Result<Child> {
         let id = ChildId(self.next_id);
         self.next_id += 1;
-        Child::start(launch, index, id, &self.slots[index].listeners, &self.notify)
+        let (child, questions) = Child::start(launch, index, id, &self.slots[index].listeners, &self.notify)?;
+        // Nobody takes it where there is no admin side; the child sees its end then.
+        let _ = self.newcomers.send(questions);
+        Ok(child)
     }
 
     fn hear(&mut self, child: ChildId, news: News) {

@@ -84,6 +84,7 @@ pub struct Worker {
 
 /// One process at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any of them may hold")]
 pub struct Process {
     /// Its index among several; 0 where there is one.
     pub index: u32,
@@ -101,6 +102,9 @@ pub struct Process {
     pub resident_bytes: Option<u64>,
     /// Client connections that it may have.
     pub max_connections: u64,
+    /// Whether it did not answer in time, and this is what it said last.
+    #[serde(default)]
+    pub silent: bool,
     /// Its workers, in order.
     pub workers: Vec<Worker>,
 }

@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** each is judged by its exit code first, then by what it printed.
 
-mod health;
 mod init_db;
 
 use crate::harness::ServerSetup;

@@ -5,6 +5,7 @@
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use super::client::Client;
 use super::database::TestDatabase;
 use super::patience::{PATIENCE, wait_until};
 use super::processes;
+
+/// The admin side's socket in a service's home.
+const ADMIN_SOCKET: &str = "admin.sock";
 
 /// What to start, before it is started.
 pub(crate) struct ServerSetup {
@@ -34,6 +38,8 @@ impl ServerSetup {
         let home = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(program);
         command.env_clear().env("HOME", home.path()).args(arguments);
+        // Hundreds of services run beside one another: each has its admin side at home, and none at the default address.
+        command.env("PLIMSOLL_ADMIN", "off").env("PLIMSOLL_ADMIN_SOCKET", home.path().join(ADMIN_SOCKET));
         for kept in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
             if let Some(value) = env::var_os(kept) {
                 command.env(kept, value);
@@ -90,6 +96,7 @@ impl ServerSetup {
 
     /// Starts it without waiting for anything; its home goes with the setup, which nothing but a person's needs.
     pub(crate) fn launch(mut self) -> Program {
+        self.command.env("PLIMSOLL_ADMIN_SOCKET", "off");
         Program::start(&mut self.command)
     }
 
@@ -99,7 +106,7 @@ impl ServerSetup {
         let address = program.wait_for_line("address to listen on", |line| {
             line.trim().strip_prefix("listening")?.trim().strip_prefix("http://")?.parse().ok()
         });
-        TestServer { program, address, _home: self.home }
+        TestServer { program, address, home: self.home }
     }
 
     /// Runs it to its end, which must come by itself.
@@ -112,7 +119,7 @@ impl ServerSetup {
 pub(crate) struct TestServer {
     program: Program,
     address: SocketAddr,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl TestServer {
@@ -136,6 +143,18 @@ impl TestServer {
 
     pub(crate) fn pid(&self) -> u32 {
         self.program.pid()
+    }
+
+    /// Where its admin side takes reads and changes.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.home.path().join(ADMIN_SOCKET)
+    }
+
+    /// Where it takes reads, if it was started so.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.wait_for_line("address of the admin side", |line| {
+            line.trim().strip_prefix("admin")?.trim().strip_prefix("http://")?.parse().ok()
+        })
     }
 
     /// How many of its connections are parked now.

@@ -65,7 +65,11 @@ fn the_banner_is_a_few_lines_of_what_is_in_force() {
     assert!(pool.contains("4 per core") && pool.contains("pipelined"), "{pool}");
     assert!(reached.starts_with("PostgreSQL 1"), "{reached}");
     assert!(reached.contains(database.name()), "{reached}");
-    assert!(text.lines().count() <= 8, "{text}");
+    assert!(
+        banner(&server, "admin").starts_with("off") && banner(&server, "socket").ends_with("admin.sock"),
+        "{text}"
+    );
+    assert!(text.lines().count() <= 9, "{text}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::kernel::judge::processes::MOST_PROCESSES;
 use crate::kernel::judge::{self, Clients, Load, Question, judge};
 use crate::kernel::read::System;
 use crate::server;
+use crate::telemetry::admin;
 
 mod change;
 mod json;
@@ -100,7 +101,7 @@ fn reserve(args: &DoctorArgs) -> judge::Reserve {
         server::Reserve { workers, listeners, database_connections: workers * share }.descriptors()
     };
     let worker = of(2) - of(1);
-    judge::Reserve { process: of(1) - worker, worker }
+    judge::Reserve { process: of(1) - worker + admin::DESCRIPTORS, worker }
 }
 
 /// Asks the database that is named for its room, and the plan for what the service would take of it.

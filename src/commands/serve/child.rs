@@ -8,8 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::inside::{self, Inside};
 use super::room::{Room, Seat};
 use super::signals::Signals;
 use super::{fail, single};
@@ -19,7 +21,8 @@ use crate::database::{PoolSize, Reach, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Server, Settings, Stop, socket};
-use crate::supervisor::{Order, Report, Superior, receive_listeners};
+use crate::supervisor::{Order, Received, Report, Superior, receive};
+use crate::telemetry::channel::Post;
 
 /// How long the supervisor may take to say what a signal to this process means: that it retires, or that all are stopping.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
@@ -31,8 +34,8 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
     }
     let descriptors = socket::raise_descriptor_limit();
     let channel = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
-    let received = channel.and_then(|channel| receive_listeners(&channel).map(|found| (channel, found)));
-    let (channel, listeners) = match received {
+    let received = channel.and_then(|channel| receive(&channel).map(|found| (channel, found)));
+    let (channel, Received { listeners, answers }) = match received {
         Ok(received) => received,
         Err(error) => {
             return fail(
@@ -41,8 +44,8 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
             );
         }
     };
-    let settings = match settings(args, index, descriptors) {
-        Ok(settings) => settings,
+    let makings = match makings(args, index, descriptors) {
+        Ok(makings) => makings,
         Err(error) => return fail(Exit::Settings, error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -51,9 +54,14 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
     let live = async {
         let mut signals = Signals::install()?;
         let superior = Superior::new(channel)?;
-        let server = Server::start(listeners, settings)?;
+        let reach = Arc::clone(&makings.settings.reach);
+        let server = Server::start(listeners, makings.settings)?;
+        let inside = Inside::of(&server, makings.seat, makings.room, reach, makings.sizes);
+        let post = Post::start(answers, inside)?;
         superior.report(Report::Ready(server.placement()));
-        Ok::<Exit, std::io::Error>(keep(server, superior, &mut signals).await)
+        let exit = keep(server, superior, &mut signals).await;
+        post.say_farewell();
+        Ok::<Exit, std::io::Error>(exit)
     };
     match runtime.and_then(|runtime| runtime.block_on(live)) {
         Ok(exit) => exit,
@@ -61,11 +69,19 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
     }
 }
 
-fn settings(
+/// What the server, and its answers to the supervisor, are made from.
+struct Makings {
+    settings: Settings,
+    sizes: Vec<watch::Sender<PoolSize>>,
+    room: Room,
+    seat: inside::Seat,
+}
+
+fn makings(
     args: &ServeArgs,
     index: u32,
     descriptors: (Option<u64>, Option<u64>),
-) -> Result<Settings, SettingsError> {
+) -> Result<Makings, SettingsError> {
     let topology = args.workers.topology(usable_cores());
     let total = args.child.connections_total.unwrap_or_default();
     let config = target::configuration(&args.database.given()?)?;
@@ -81,8 +97,9 @@ fn settings(
     };
     let room = Room::of_process(args, topology, seat, descriptors)?;
     let reach = Arc::new(Reach::default());
-    let (settings, _) = single::settings(args, topology.workers.get(), share, &config, room, &reach);
-    Ok(settings)
+    let (settings, sizes) = single::settings(args, topology.workers.get(), share, &config, room, &reach);
+    let seat = inside::Seat { index, first_worker: first, workers: topology.workers_total() };
+    Ok(Makings { settings, sizes, room, seat })
 }
 
 /// Serves until somebody says otherwise.

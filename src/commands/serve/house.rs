@@ -15,6 +15,7 @@ use crate::database::target;
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Listeners, Placement};
+use crate::telemetry::admin::Doors;
 
 /// All that was settled before anything was started.
 pub(super) struct House<'a> {
@@ -35,7 +36,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// Starts everything, serves, stops everything.
-pub(super) async fn live(house: House<'_>, listeners: Listeners) -> Exit {
+pub(super) async fn live(house: House<'_>, listeners: Listeners, doors: Doors) -> Exit {
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => return fail(Exit::System, format_args!("signals cannot be heard: {error}")),
@@ -49,7 +50,7 @@ pub(super) async fn live(house: House<'_>, listeners: Listeners) -> Exit {
             Err(exit) => return exit,
         };
     }
-    let exit = serve(&house, private.as_ref(), listeners, &mut signals).await;
+    let exit = serve(&house, private.as_ref(), (listeners, doors), &mut signals).await;
     if let Some(private) = private {
         private.stop().await;
     }
@@ -59,7 +60,7 @@ pub(super) async fn live(house: House<'_>, listeners: Listeners) -> Exit {
 async fn serve(
     house: &House<'_>,
     private: Option<&Private>,
-    listeners: Listeners,
+    (listeners, doors): (Listeners, Doors),
     signals: &mut Signals,
 ) -> Exit {
     let Some(config) = house.checked.given.as_ref().or(private.map(|private| &private.config)) else {
@@ -76,9 +77,9 @@ async fn serve(
     };
     let ground = Ground { place, facts };
     if house.checked.topology.processes.get() == 1 {
-        single::serve(house, &ground, listeners, signals).await
+        single::serve(house, &ground, (listeners, doors), signals).await
     } else {
-        several::serve(house, &ground, listeners, signals).await
+        several::serve(house, &ground, (listeners, doors), signals).await
     }
 }
 
@@ -93,6 +94,7 @@ impl House<'_> {
         &self,
         ground: &Ground<'_>,
         addresses: &[std::net::SocketAddr],
+        doors: &[(&'static str, String)],
         placement: Placement,
         pids: &[u32],
     ) {
@@ -100,6 +102,9 @@ impl House<'_> {
         let room = self.room;
         let shown = Shown { topology: *topology, plan, addresses, room, placement, pids };
         super::banner::print(self.args, &shown);
+        for (word, door) in doors {
+            super::banner::line(word, door);
+        }
         let database = match &ground.facts {
             Ok(facts) => ground.place.describe(facts),
             Err(why) => format!("PostgreSQL {} is not reached yet: {why}; trying on", ground.place.name),

@@ -14,8 +14,10 @@ use crate::database::plan::Plan;
 use crate::database::{Config, target};
 use crate::supervisor::Launch;
 
-/// What a child is not told by flags: files are read here, and the database is named in its environment.
-const NOT_BY_FLAG: [&str; 5] = ["config", "database-url", "data-dir", "pg-bin", "private-pg-tcp"];
+/// What a child is not told by flags: files are read here, the database is named in its environment, and the admin side is the
+/// supervisor's.
+const NOT_BY_FLAG: [&str; 7] =
+    ["config", "database-url", "data-dir", "pg-bin", "private-pg-tcp", "admin", "admin-socket"];
 
 /// How much longer than its drain deadline a child may take to end before it is killed, if it has next to no connections.
 const END_PATIENCE: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
 //! `plimsoll serve`: puts the house together, keeps it, and takes it apart.
 //!
-//! [`run`] checks every setting before anything is touched; [`house`] opens the database; [`single`] starts the workers, or
-//! [`several`] the supervisor, whose children enter by [`child`]; [`banner`] says what runs; [`anew`] reads settings for a reload.
+//! [`run`] checks every setting before anything is touched; [`house`] opens the database; [`single`] starts the workers and keeps them ([`live`]), or
+//! [`several`] the supervisor, whose children enter by [`child`]; [`banner`] says what runs; [`anew`] reads settings for a reload;
+//! [`desk`] has the admin side, which asks this process by [`inside`], and [`resize`] judges what it is asked to change.
 //!
 //! **Invariant:** the private PostgreSQL is started before the workers and stopped after them.
 
@@ -13,6 +14,7 @@ use crate::database::{Config, embedded, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Listeners, socket};
+use crate::telemetry::admin::Doors;
 
 use super::{fail, print};
 
@@ -20,9 +22,13 @@ mod anew;
 mod banner;
 mod child;
 mod contact;
+mod desk;
 mod house;
+mod inside;
+mod live;
 mod makings;
 mod private;
+mod resize;
 mod room;
 mod several;
 mod signals;
@@ -65,12 +71,17 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit
         Ok(listeners) => listeners,
         Err(error) => return fail(Exit::System, error),
     };
+    let port = listeners.addresses().first().map_or(args.listen.port, std::net::SocketAddr::port);
+    let doors = match Doors::open(args.admin.admin.as_ref(), args.admin.admin_socket.as_ref(), port) {
+        Ok(doors) => doors,
+        Err(error) => return fail(Exit::System, error),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     let house = house::House { args, parsed, reread, checked, log, descriptors, room };
     match runtime {
-        Ok(runtime) => runtime.block_on(house::live(house, listeners)),
+        Ok(runtime) => runtime.block_on(house::live(house, listeners, doors)),
         Err(error) => fail(Exit::System, format_args!("no event loop can be made: {error}")),
     }
 }

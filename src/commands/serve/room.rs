@@ -5,6 +5,7 @@
 use crate::config::workers::Accept;
 use crate::config::{ServeArgs, SettingsError, Topology};
 use crate::server::Reserve;
+use crate::telemetry::admin;
 
 /// The limits in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +56,18 @@ impl Room {
             },
             database_connections: seat.database_connections,
         };
+        // Of several processes the supervisor has the admin side, and no client.
+        let admin = if processes == 1 { admin::DESCRIPTORS } else { 0 };
         let share = |asked: u64| asked / processes + u64::from(u64::from(seat.index) < asked % processes);
-        Self::of(before, descriptors, reserve, asked.map(share))
+        Self::of(before, descriptors, reserve.descriptors() + admin, asked.map(share))
     }
 
     fn of(
         before: Option<u64>,
         descriptors: Option<u64>,
-        reserve: Reserve,
+        reserve: u64,
         asked: Option<u64>,
     ) -> Result<Self, SettingsError> {
-        let reserve = reserve.descriptors();
         let allowed = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(reserve));
         let connections = asked.unwrap_or(allowed);
         if allowed == 0 || connections > allowed {
@@ -108,7 +110,7 @@ impl Room {
 mod tests {
     use super::*;
 
-    const RESERVE: Reserve = Reserve { workers: 1, listeners: 1, database_connections: 1 };
+    const RESERVE: u64 = 60;
 
     fn room(descriptors: Option<u64>, asked: Option<u64>) -> Result<Room, SettingsError> {
         Room::of(Some(1024), descriptors, RESERVE, asked)
@@ -117,18 +119,18 @@ mod tests {
     #[test]
     fn without_a_wish_it_is_what_the_descriptors_leave() {
         let room = room(Some(20_000), None).unwrap();
-        assert_eq!(room.connections as u64, 20_000 - RESERVE.descriptors());
+        assert_eq!(room.connections as u64, 20_000 - RESERVE);
         assert!(room.describe().contains("20000 open descriptors, raised from 1024"), "{}", room.describe());
     }
 
     #[test]
     fn a_wish_within_is_granted_and_beyond_is_refused_with_the_number_that_is_not() {
         assert_eq!(room(Some(20_000), Some(100)).unwrap().connections, 100);
-        let most = 20_000 - RESERVE.descriptors();
+        let most = 20_000 - RESERVE;
         assert!(room(Some(20_000), Some(most)).is_ok());
         let refused = room(Some(20_000), Some(most + 1)).unwrap_err().to_string();
         assert!(refused.contains(&format!("ask for {most} or fewer")), "{refused}");
-        assert!(room(Some(RESERVE.descriptors()), None).is_err(), "no descriptor left for a client");
+        assert!(room(Some(RESERVE), None).is_err(), "no descriptor left for a client");
     }
 
     #[test]

@@ -3,29 +3,45 @@
 //! **Invariant:** children are kept whatever else is waited for: PostgreSQL's first answer, or its word on a reload.
 
 use futures_util::future::LocalBoxFuture;
+use tokio::sync::mpsc;
 
 use super::anew::{self, Anew};
 use super::contact::{self, Refused};
+use super::desk::Desk;
 use super::fail;
 use super::house::{Ground, House};
 use super::makings::Makings;
+use super::resize::{self, Judged};
 use super::signals::{Heard, Signals};
+use crate::config::ServeArgs;
 use crate::config::words::Words;
 use crate::database::plan::Plan;
 use crate::database::probe::Facts;
 use crate::exit::Exit;
 use crate::server::{Listeners, Stop};
 use crate::supervisor::{Event, Launch, Supervisor};
+use crate::telemetry::admin::{Change, Doors, Ground as Whom};
 
 /// Settings that hold for as long as the supervisor lives: what it opened, what it started, and how many it keeps.
-const FIXED: [&str; 9] =
-    ["host", "port", "listen", "processes", "workers", "accept", "data-dir", "pg-bin", "private-pg-tcp"];
+const FIXED: [&str; 11] = [
+    "host",
+    "port",
+    "listen",
+    "processes",
+    "workers",
+    "accept",
+    "data-dir",
+    "pg-bin",
+    "private-pg-tcp",
+    "admin",
+    "admin-socket",
+];
 
 /// Serves until told to stop.
 pub(super) async fn serve(
     house: &House<'_>,
     ground: &Ground<'_>,
-    listeners: Listeners,
+    (listeners, doors): (Listeners, Doors),
     signals: &mut Signals,
 ) -> Exit {
     let addresses = listeners.addresses().to_vec();
@@ -41,18 +57,29 @@ pub(super) async fn serve(
         Ok(launch) => launch,
         Err(error) => return fail(Exit::Settings, error),
     };
-    let supervisor = Supervisor::new(launch, listeners.into_processes());
+    let shown = doors.describe();
+    // No more than there are processes, and those that replace them.
+    let (newcomers, crew) = mpsc::unbounded_channel();
+    let mut desk = match Desk::open(house, &addresses, ground.place.config, doors, Whom::Several(crew)) {
+        Ok(desk) => desk,
+        Err(error) => return fail(Exit::System, format_args!("the admin side cannot be started: {error}")),
+    };
     let keeper = Keeper {
         makings,
         ground,
-        supervisor,
+        desk: &mut desk,
+        supervisor: Supervisor::new(launch, listeners.into_processes(), newcomers),
         in_force: house.words(),
+        args: Box::new(house.args.clone()),
         plan: house.checked.plan,
         asking: None,
+        judging: None,
         pending: None,
         again: false,
     };
-    keeper.keep(&addresses, signals).await
+    let exit = keeper.keep(&addresses, &shown, signals).await;
+    desk.close();
+    exit
 }
 
 /// A reload that was judged, but for the room that PostgreSQL has for it.
@@ -66,11 +93,15 @@ struct Prepared {
 struct Keeper<'a> {
     makings: Makings<'a>,
     ground: &'a Ground<'a>,
+    desk: &'a mut Desk,
     supervisor: Supervisor,
     in_force: Words,
+    args: Box<ServeArgs>,
     plan: Plan,
     /// A reload for which PostgreSQL is being asked; the processes are kept meanwhile.
     asking: Option<LocalBoxFuture<'a, Prepared>>,
+    /// A size of the pools for which it is.
+    judging: Option<LocalBoxFuture<'a, Judged>>,
     /// What will be in force when the reload under way has ended well.
     pending: Option<Anew>,
     /// Whether another reload was asked for during one.
@@ -78,7 +109,12 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    async fn keep(mut self, addresses: &[std::net::SocketAddr], signals: &mut Signals) -> Exit {
+    async fn keep(
+        mut self,
+        addresses: &[std::net::SocketAddr],
+        doors: &[(&'static str, String)],
+        signals: &mut Signals,
+    ) -> Exit {
         let (house, ground) = (self.makings.house, self.ground);
         let mut exit = Exit::Done;
         let patience = house.args.database.database_wait;
@@ -93,19 +129,19 @@ impl Keeper<'_> {
                         if stop == Stop::Drain {
                             tracing::info!("stopping: answering what is under way; a second signal ends at once");
                         }
-                        (contacting, self.asking, self.again) = (false, None, false);
-                        self.supervisor.stop(stop);
+                        contacting = false;
+                        self.stop(stop);
                     }
                     Heard::Reload => self.reload(),
                 },
                 event = self.supervisor.next() => match event {
                     Event::Serving(placement) => {
-                        house.print_banner(ground, addresses, placement, &self.supervisor.pids());
+                        house.print_banner(ground, addresses, doors, placement, &self.supervisor.pids());
                     }
                     Event::NeverServed => {
                         exit = never_served(house);
-                        (contacting, self.asking, self.again) = (false, None, false);
-                        self.supervisor.stop(Stop::Now);
+                        contacting = false;
+                        self.stop(Stop::Now);
                     }
                     Event::ReloadEnded { whole } => self.end_reload(whole),
                     Event::Ended { well } => {
@@ -119,13 +155,15 @@ impl Keeper<'_> {
                     self.asking = None;
                     self.begin_reload(prepared);
                 }
+                change = self.desk.next_change() => self.judge(change),
+                judged = anew::answered(&mut self.judging) => self.resize(judged),
                 contact = &mut first_contact, if contacting => {
                     contacting = false;
                     // By now children may have opened what the plan gives them.
                     let ours = self.plan.connections_total();
                     if let Err(refused) = ground.place.settle(contact, &self.plan, ours) {
                         exit = contact::refuse(refused);
-                        self.supervisor.stop(Stop::Drain);
+                        self.stop(Stop::Drain);
                     }
                 }
             }
@@ -136,12 +174,41 @@ impl Keeper<'_> {
         exit
     }
 
+    /// Tells all processes to end, and begins nothing any more.
+    fn stop(&mut self, stop: Stop) {
+        (self.asking, self.judging, self.again) = (None, None, false);
+        self.desk.refuse_changes();
+        self.supervisor.stop(stop);
+    }
+
+    /// Judges another size for the pools.
+    fn judge(&mut self, change: Change) {
+        if self.supervisor.is_reloading() || self.asking.is_some() || self.judging.is_some() {
+            return resize::put_off(change);
+        }
+        let (house, config) = (self.makings.house, self.ground.place.config);
+        self.judging = resize::judge(house, &self.args, &self.plan, config, change);
+    }
+
+    /// Takes the size that was judged, if it is found well; the admin side passes it on to the processes that run.
+    fn resize(&mut self, judged: Judged) {
+        self.judging = None;
+        judged.settle(self.plan.connections_total(), |plan| {
+            let launch = self.makings.launch(self.in_force.clone(), plan, &self.args);
+            self.supervisor.launch_next_by(launch.map_err(|error| error.to_string())?);
+            self.plan = *plan;
+            self.desk.note(&self.args, plan);
+            Ok(())
+        });
+        self.follow_up();
+    }
+
     /// Reads and judges the settings anew, and has PostgreSQL asked whether it has room for them.
     fn reload(&mut self) {
         if self.supervisor.is_stopping() {
             return;
         }
-        if self.supervisor.is_reloading() || self.asking.is_some() {
+        if self.supervisor.is_reloading() || self.asking.is_some() || self.judging.is_some() {
             anew::put_off();
             self.again = true;
             return;
@@ -192,7 +259,11 @@ impl Keeper<'_> {
             if let Err(why) = self.makings.house.log.change(&anew.args.log) {
                 tracing::error!("reload: the supervisor's own log filter stays: {why}");
             }
-            (self.in_force, self.plan) = (anew.words, anew.checked.plan);
+            self.desk.note(&anew.args, &anew.checked.plan);
+            if let Some(config) = &anew.checked.given {
+                self.desk.note_database(config);
+            }
+            (self.in_force, self.plan, self.args) = (anew.words, anew.checked.plan, anew.args);
         }
         self.follow_up();
     }

@@ -4,25 +4,23 @@
 
 use std::sync::Arc;
 
-use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
-use super::anew::{self, Anew};
+use super::anew;
 use super::contact::{self, Refused};
+use super::desk::Desk;
 use super::fail;
 use super::house::{Ground, House};
+use super::inside::{self, Inside};
+use super::live::Live;
 use super::room::Room;
 use super::signals::{Heard, Signals};
 use crate::config::ServeArgs;
-use crate::config::words::Words;
-use crate::database::plan::Plan;
 use crate::database::probe::Facts;
 use crate::database::{Config, PoolSettings, PoolSize, Reach};
 use crate::exit::Exit;
 use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd};
-
-/// Settings that a running process takes anew.
-const LIVE: [&str; 4] = ["log", "pool-per-core", "pool-bounds", "database-max-conn"];
+use crate::telemetry::admin::{Doors, Ground as Whom};
 
 /// Makes the settings of a process's workers, and what changes the sizes of their pools; `share` gives each its part.
 pub(super) fn settings(
@@ -62,7 +60,7 @@ pub(super) fn settings(
 pub(super) async fn serve(
     house: &House<'_>,
     ground: &Ground<'_>,
-    listeners: Listeners,
+    (listeners, doors): (Listeners, Doors),
     signals: &mut Signals,
 ) -> Exit {
     let (plan, topology) = (&house.checked.plan, house.checked.topology);
@@ -82,7 +80,14 @@ pub(super) async fn serve(
             return fail(Exit::System, format_args!("the workers cannot be started: {error}"));
         }
     };
-    house.print_banner(ground, &addresses, server.placement(), &[]);
+    let seat = inside::Seat { index: 0, first_worker: 0, workers: topology.workers };
+    let inside = Inside::of(&server, seat, house.room, Arc::clone(&reach), sizes.clone());
+    let shown = doors.describe();
+    let mut desk = match Desk::open(house, &addresses, ground.place.config, doors, Whom::One(inside)) {
+        Ok(desk) => desk,
+        Err(error) => return fail(Exit::System, format_args!("the admin side cannot be started: {error}")),
+    };
+    house.print_banner(ground, &addresses, &shown, server.placement(), &[]);
     if let Err(why) = &ground.facts {
         reach.note_lost(why);
     }
@@ -92,11 +97,12 @@ pub(super) async fn serve(
         }
         ground.place.first_contact(house.args.database.database_wait).await
     };
-    let in_force = house.words();
-    let live =
-        Live { house, ground, reach: &reach, sizes, in_force, plan: *plan, asking: None, again: false };
+    let live = Live::of(house, ground, &mut desk, &reach, sizes);
     let exit = keep(&mut server, wait, signals, live).await;
-    finish(server, signals, exit).await
+    desk.refuse_changes();
+    let exit = finish(server, signals, exit).await;
+    desk.close();
+    exit
 }
 
 /// Waits for a reason to stop.
@@ -121,6 +127,8 @@ async fn keep(
                 Heard::Reload => live.reload(),
             },
             answer = anew::answered(&mut live.asking) => live.go_on(answer),
+            change = live.desk.next_change() => live.judge(change),
+            judged = anew::answered(&mut live.judging) => live.resize(judged),
             end = server.next_end() => {
                 report(end);
                 server.stop(Stop::Drain);
@@ -165,95 +173,6 @@ pub(super) fn report(end: Option<ThreadEnd>) {
     if let Some(end) = end {
         let why = end.failure.unwrap_or_else(|| "it ended without being asked".into());
         tracing::error!("{} is gone: {why}; stopping", end.thread);
-    }
-}
-
-/// Whether a setting bears on the sizes of the pools.
-fn is_of_pools(name: &str) -> bool {
-    name != "log" && LIVE.contains(&name)
-}
-
-/// What a running process can take anew.
-struct Live<'a> {
-    house: &'a House<'a>,
-    ground: &'a Ground<'a>,
-    reach: &'a Reach,
-    sizes: Vec<watch::Sender<PoolSize>>,
-    in_force: Words,
-    plan: Plan,
-    /// A reload for which PostgreSQL is being asked; signals are heard meanwhile.
-    asking: Option<LocalBoxFuture<'a, (Anew, Result<Facts, String>)>>,
-    /// Whether another reload was asked for during one.
-    again: bool,
-}
-
-impl Live<'_> {
-    /// Reads the settings anew, and has PostgreSQL asked where the pools' sizes differ.
-    fn reload(&mut self) {
-        if self.asking.is_some() {
-            anew::put_off();
-            self.again = true;
-            return;
-        }
-        match anew::read(self.house, &self.in_force) {
-            Ok(anew) if anew.changed.iter().any(|name| is_of_pools(name)) => {
-                let config = self.ground.place.config;
-                self.asking = Some(Box::pin(async move {
-                    let facts = contact::look(config).await;
-                    (anew, facts)
-                }));
-            }
-            Ok(anew) => self.take(&anew),
-            Err(why) => anew::refuse(&why),
-        }
-    }
-
-    /// Goes on with a reload when PostgreSQL has said what room it has, or cannot be asked.
-    fn go_on(&mut self, (anew, facts): (Anew, Result<Facts, String>)) {
-        self.asking = None;
-        if let Ok(facts) = facts
-            && let Err(Refused::NoRoom(why) | Refused::Unreached(why)) =
-                contact::check(&anew.checked.plan, &facts, self.reach.open())
-        {
-            anew::refuse(&why);
-        } else {
-            self.take(&anew);
-        }
-        if std::mem::take(&mut self.again) {
-            self.reload();
-        }
-    }
-
-    /// Takes anew what can be; a bad configuration changes nothing.
-    fn take(&mut self, anew: &Anew) {
-        let (live, fixed): (Vec<_>, Vec<_>) =
-            anew.changed.iter().partition(|name| LIVE.contains(&name.as_str()));
-        if let Err(why) = self.apply(anew, &live) {
-            return anew::refuse(&why);
-        }
-        for name in &live {
-            self.in_force.take(name, &anew.words);
-        }
-        if !fixed.is_empty() {
-            tracing::warn!("reload: {} only at a restart of the service", anew::list(fixed, "takes", "take"));
-        } else if live.is_empty() {
-            tracing::info!("reload: no setting differs");
-        }
-    }
-
-    fn apply(&mut self, anew: &Anew, live: &[&String]) -> Result<(), String> {
-        if live.iter().any(|name| *name == "log") {
-            self.house.log.change(&anew.args.log)?;
-            tracing::info!("reload: the log filter is {}", anew.args.log);
-        }
-        if live.iter().any(|name| is_of_pools(name)) {
-            self.plan = anew.checked.plan;
-            for (worker, size) in (0..).zip(&self.sizes) {
-                size.send_replace(anew.checked.plan.size(worker));
-            }
-            tracing::info!("reload: {}", anew.checked.plan.sum());
-        }
-        Ok(())
     }
 }
 

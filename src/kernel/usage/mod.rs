@@ -12,7 +12,7 @@ pub mod slab;
 pub mod sockets;
 
 pub use listeners::listening_processes;
-pub use memory::{ProcessMemory, process_memory, total_memory};
+pub use memory::{ProcessMemory, process_memory, resident_bytes, total_memory};
 pub use processor::thread_time;
 pub use slab::{SlabCache, SlabUsage, slab_usage};
 pub use sockets::{SocketUsage, socket_usage};

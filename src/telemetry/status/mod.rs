@@ -158,6 +158,9 @@ pub struct ProcessStatus {
     pub pid: u32,
     /// Whether it was told to end.
     pub draining: bool,
+    /// Whether it did not answer in time, and this is what it said last.
+    #[serde(default)]
+    pub silent: bool,
     /// Memory that is resident, in bytes.
     pub resident_bytes: Option<u64>,
     /// Client connections that it may have.

@@ -136,6 +136,7 @@ fn show(process: &Process, before: Option<&Process>, seconds: f64) -> ProcessSta
         index: process.index,
         pid: process.pid,
         draining: process.draining,
+        silent: process.silent,
         resident_bytes: process.resident_bytes,
         max_connections: process.max_connections,
         workers: workers.collect(),

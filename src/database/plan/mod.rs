@@ -8,6 +8,10 @@
 
 use std::num::NonZeroU32;
 
+mod error;
+
+pub use error::{PlanError, Room};
+
 /// The multipliers that suit work that waits on a database.
 const SUITABLE: std::ops::RangeInclusive<f64> = 3.0..=6.0;
 
@@ -71,66 +75,6 @@ enum Reason {
     UpperBound,
 }
 
-/// What PostgreSQL said of its connections at first contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// What this role may open in this database: `max_connections`, or a limit of the role or database below it.
-    pub limit: u32,
-    /// Kept back for superusers and `pg_use_reserved_connections`.
-    pub reserved: u32,
-    /// Taken by others.
-    pub taken: u32,
-}
-
-/// Why a plan cannot be carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// The upper bound leaves a worker without a connection.
-    #[error(
-        "DATABASE_MAX_CONN is {upper_bound}, but each of the {workers} workers needs a database connection of its own. \
-         Raise it to {workers} or more, or run no more than {upper_bound} (--workers in each of --processes)"
-    )]
-    FewerThanWorkers {
-        /// `DATABASE_MAX_CONN`.
-        upper_bound: u32,
-        /// Workers over all processes.
-        workers: NonZeroU32,
-    },
-    /// PostgreSQL has no room for the plan.
-    #[error(
-        "the plan wants {wanted} database connections{}, but PostgreSQL has {free} free ({} allowed, {} reserved, {} taken). \
-         Lower --pool-per-core or set DATABASE_MAX_CONN={fitting}, or raise PostgreSQL's max_connections",
-        tell_overlap(*overlap), room.limit, room.reserved, room.taken
-    )]
-    TooManyConnections {
-        /// `connections_total`.
-        wanted: u32,
-        /// What a process has besides while a reload replaces it.
-        overlap: u32,
-        /// What is left for us.
-        free: u32,
-        /// The largest total for which there is room.
-        fitting: u32,
-        /// Where that number comes from.
-        room: Room,
-    },
-}
-
-fn tell_overlap(overlap: u32) -> String {
-    if overlap == 0 {
-        String::new()
-    } else {
-        format!(", and {overlap} more while a reload replaces a process")
-    }
-}
-
-impl Room {
-    /// Connections that are left for us.
-    pub fn free(self) -> u32 {
-        self.limit.saturating_sub(self.reserved).saturating_sub(self.taken)
-    }
-}
-
 /// The part of `total` of the worker with this index, from 0, among so many; the first ones carry what does not divide evenly.
 pub fn share(total: u32, workers: NonZeroU32, worker: u32) -> u32 {
     total / workers + u32::from(worker < total % workers)
@@ -170,6 +114,21 @@ impl Plan {
             connections_least,
             reason,
         })
+    }
+
+    /// The same service with another number for each core, which is fixed.
+    pub fn with_per_core(&self, per_core: f64, upper_bound: Option<u32>) -> Result<Self, PlanError> {
+        let Self { cores, workers, processes, .. } = *self;
+        let (pool_per_core, least_per_core) = (per_core, per_core);
+        Self::new(PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound })
+    }
+
+    /// The same service with so many over all workers.
+    pub fn with_total(&self, total: u32, upper_bound: Option<u32>) -> Result<Self, PlanError> {
+        if total < self.workers.get() {
+            return Err(PlanError::TotalBelowWorkers { total, workers: self.workers });
+        }
+        self.with_per_core(f64::from(total) / f64::from(self.cores.get()), upper_bound)
     }
 
     /// Database connections over all workers.
@@ -225,6 +184,8 @@ impl Plan {
     pub fn sum(&self) -> String {
         let Self { cores, workers, pool_per_core, connections_total, .. } = self;
         let connections = if *connections_total == 1 { "connection" } else { "connections" };
+        // Of a total that does not divide by the cores.
+        let pool_per_core = (pool_per_core * 100.0).round() / 100.0;
         let per_core = if self.is_automatic() {
             format!("{} to {pool_per_core}", self.least_per_core)
         } else {
@@ -311,6 +272,17 @@ mod tests {
         assert_eq!(plan.connections_total(), 53);
         assert!(plan.sum().contains("one for each of 53 workers"), "{}", plan.sum());
         assert!(plan.advice().unwrap().contains("26.5"), "{:?}", plan.advice());
+    }
+
+    #[test]
+    fn another_size_keeps_the_workers_and_is_fixed() {
+        let plan = plan(3, 2, 4.0, None).unwrap();
+        let other = plan.with_total(10, None).unwrap();
+        assert_eq!((other.connections_total(), other.connections_least()), (10, 10));
+        assert!(other.sum().contains("3.33 per core × 3 cores"), "{}", other.sum());
+        assert_eq!(plan.with_per_core(2.0, None).unwrap().connections_total(), 6);
+        assert_eq!(plan.with_total(10, Some(7)).unwrap().connections_total(), 7);
+        assert!(matches!(plan.with_total(1, None), Err(PlanError::TotalBelowWorkers { .. })));
     }
 
     #[test]

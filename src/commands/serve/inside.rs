@@ -1,0 +1,101 @@
+//! This process as it answers for itself: its workers' views, and what else is known of it.
+//!
+//! **Invariant:** it may be asked from any thread, for as long as anybody holds it, also when the server has ended.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use tokio::sync::watch;
+
+use super::room::Room;
+use crate::database::{PoolSize, Reach};
+use crate::kernel::usage::resident_bytes;
+use crate::server::{Server, Stop, WorkerView};
+use crate::telemetry::listing::{Filter, Listing};
+use crate::telemetry::questions::Respondent;
+use crate::telemetry::snapshot::Process;
+
+/// What may be seen and changed of this process.
+pub(super) struct Inside {
+    seat: Seat,
+    max_connections: u64,
+    views: Vec<WorkerView>,
+    reach: Arc<Reach>,
+    stop: watch::Receiver<Stop>,
+    brake: watch::Sender<bool>,
+    sizes: Vec<watch::Sender<PoolSize>>,
+}
+
+/// Where its workers stand among all of the service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    /// The process, from 0.
+    pub(super) index: u32,
+    /// Its first worker, counted over all processes.
+    pub(super) first_worker: u32,
+    /// All workers.
+    pub(super) workers: NonZeroU32,
+}
+
+impl Inside {
+    pub(super) fn of(
+        server: &Server,
+        seat: Seat,
+        room: Room,
+        reach: Arc<Reach>,
+        sizes: Vec<watch::Sender<PoolSize>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            seat,
+            max_connections: room.connections as u64,
+            views: server.views(),
+            reach,
+            stop: server.watch_stop(),
+            brake: server.brake(),
+            sizes,
+        })
+    }
+}
+
+impl Respondent for Inside {
+    fn snapshot(&self) -> Process {
+        let (database_reached, database_trouble) = self.reach.tell();
+        Process {
+            index: self.seat.index,
+            pid: std::process::id(),
+            draining: *self.stop.borrow() != Stop::Run,
+            database_trouble,
+            database_reached,
+            paused: *self.brake.borrow(),
+            resident_bytes: resident_bytes(),
+            max_connections: self.max_connections,
+            silent: false,
+            workers: self.views.iter().map(WorkerView::read).collect(),
+        }
+    }
+
+    fn list(&self, filter: Filter) -> BoxFuture<'_, Listing> {
+        let rows = filter.rows;
+        let asked = join_all(self.views.iter().map(|view| view.list(filter.clone())));
+        let all = asked.map(move |answered| {
+            let mut all = Listing::default();
+            for listing in answered {
+                all.add(listing.unwrap_or(Listing { silent_workers: 1, ..Listing::default() }), rows);
+            }
+            all
+        });
+        all.boxed()
+    }
+
+    fn pause(&self, paused: bool) {
+        self.brake.send_replace(paused);
+    }
+
+    fn resize(&self, total: u32) {
+        let Seat { first_worker, workers, .. } = self.seat;
+        for (worker, size) in (first_worker..).zip(&self.sizes) {
+            size.send_replace(PoolSize::share(total, total, workers, worker));
+        }
+    }
+}
