@@ -40,8 +40,10 @@ def clean_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in HANDED_ON if name in os.environ}
 
 
-def start(children: Children, target: Target, binary: Path | None, database: Postgres) -> Service:
-    """Starts a target; `binary` is ours, for those that are."""
+def start(
+    children: Children, target: Target, binary: Path | None, database: Postgres, admin: int | None = None
+) -> Service:
+    """Starts a target; `binary` is ours, for those that are, and `admin` the port of its admin side, if it is asked."""
     port = target.port or free_port()
     if target.port is not None:
         check_free(target)
@@ -50,12 +52,13 @@ def start(children: Children, target: Target, binary: Path | None, database: Pos
     flags = [fill(flag, values) for flag in target.flags]
     if target.is_ours:
         assert binary is not None
-        # By environment, which every commit of ours reads alike. The admin side, where there is one, only wants a port.
+        # By environment, which every commit of ours reads alike, also one without an admin side.
         ours = {
             "HOST": "127.0.0.1",
             "PORT": str(port),
             "DATABASE_URL": database.url(target.database),
-            "PLIMSOLL_ADMIN": "off",
+            "PLIMSOLL_ADMIN": f"127.0.0.1:{admin}" if admin else "off",
+            "PLIMSOLL_ADMIN_SOCKET": "off",
         }
         command, environment = [str(binary), "serve", *flags], {**environment, **ours}
     else:

@@ -14,6 +14,9 @@ from ..topologies import arrangement, figures, generator, memory, page, plan
 from ..topologies.figures import Results, Run
 from ..topologies.generator import Load
 from ..topologies.plan import Cell, Turn, Wishes
+from ..topologies.skew import AcceptSkew
+
+EVEN = AcceptSkew(1.0, 1.0)
 
 SAID: dict[str, Any] = {
     "mode": "closed",
@@ -105,9 +108,9 @@ class FiguresTest(unittest.TestCase):
 
     def test_figures_are_medians_and_failures_add_up(self) -> None:
         runs = [
-            Run(0, load(rate=10_000.0, errors=1), Usage(0.2, 0.1), 3.0, 10),
-            Run(1, load(rate=30_000.0), Usage(0.4, 0.2), 2.0, 30, lost=2),
-            Run(2, load(rate=20_000.0), Usage(0.3, 0.0), 1.0, 20),
+            Run(0, load(rate=10_000.0, errors=1), Usage(0.2, 0.1), 3.0, 10, EVEN),
+            Run(1, load(rate=30_000.0), Usage(0.4, 0.2), 2.0, 30, EVEN, lost=2),
+            Run(2, load(rate=20_000.0), Usage(0.3, 0.0), 1.0, 20, EVEN),
         ]
         summary = figures.summarise(Cell("db", 64), runs)
         self.assertEqual(summary.requests_per_second, figures.Spread(20_000.0, 10_000.0, 30_000.0))
@@ -118,15 +121,16 @@ class FiguresTest(unittest.TestCase):
     def test_what_was_used_between_two_looks_is_divided_by_what_was_answered_between_them(self) -> None:
         first = figures.Look(100.0, Usage(1.0, 1.0, 5), 1)
         last = figures.Look(102.0, Usage(1.5, 1.5, 9), 2)
-        run = Run.between(0, load(rate=10_000.0), first, last, 0)
+        run = Run.between(0, load(rate=10_000.0), first, last, EVEN, 0)
         self.assertEqual((run.server, run.seconds, run.resident_bytes), (Usage(0.5, 0.5, 4), 2.0, 2))
         self.assertAlmostEqual(run.server_us, 50.0)
-        self.assertEqual(Run.between(0, load(rate=0.0), first, last, 0).server_us, 0.0)
+        self.assertEqual(Run.between(0, load(rate=0.0), first, last, EVEN, 0).server_us, 0.0)
 
     def test_the_document_can_be_written_and_holds_every_run(self) -> None:
         compared = results()
         for number in range(2):
-            compared.add(Cell("db", 64), compared.arrangements[0], Run(number, load(), Usage(0.2, 0.1), 3.0, 1 << 20))
+            run = Run(number, load(), Usage(0.2, 0.1), 3.0, 1 << 20, EVEN)
+            compared.add(Cell("db", 64), compared.arrangements[0], run)
         document = json.loads(json.dumps(compared.document()))
         self.assertEqual(len(document["cells"][0]["runs"]["1x1"]), 2)
         self.assertIn("--accept", document["arrangements"][0]["flags"])
@@ -135,20 +139,21 @@ class FiguresTest(unittest.TestCase):
     def test_failures_of_every_run_count_for_the_whole(self) -> None:
         compared = results()
         for one, lost in zip(compared.arrangements, (0, 2), strict=True):
-            compared.add(Cell("db", 64), one, Run(0, load(), Usage(0.2, 0.1), 3.0, 10, lost=lost))
+            compared.add(Cell("db", 64), one, Run(0, load(), Usage(0.2, 0.1), 3.0, 10, EVEN, lost=lost))
         self.assertEqual(compared.failures, 2)
-        compared.add(Cell("json", 64), compared.arrangements[0], Run(0, load(errors=3), Usage(0.2, 0.1), 3.0, 10))
+        compared.add(Cell("json", 64), compared.arrangements[0], Run(0, load(errors=3), Usage(0.2, 0.1), 3.0, 10, EVEN))
         self.assertEqual(compared.failures, 5)
 
 
 class PageTest(unittest.TestCase):
     def test_each_cell_has_a_table_with_a_row_for_each_that_ran(self) -> None:
         compared = results(complete=False)
-        compared.add(Cell("json", 64, 16_000), compared.arrangements[1], Run(0, load(), Usage(0.2, 0.1), 3.0, 3 << 19))
+        run = Run(0, load(), Usage(0.2, 0.1), 3.0, 3 << 19, EVEN)
+        compared.add(Cell("json", 64, 16_000), compared.arrangements[1], run)
         text = page.render(compared)
         self.assertIn("Not complete", text)
         self.assertIn("## /json, 64 active connections beside 16 000 idle ones", text)
-        row = "| Nx1 | 10.0k | 10.0k–10.0k | 6.00 ms | 12.00 ms | 0.938 | 10.0 | 1.5 MiB | 0 |"
+        row = "| Nx1 | 10.0k | 10.0k–10.0k | 6.00 ms | 12.00 ms | 0.938 | 1.00 (1.00) | 10.0 | 1.5 MiB | 0 |"
         self.assertIn(row, text)
         self.assertNotIn("| 1x1 | 1", text)
         self.assertIn("| commit | c0ffee |", text)

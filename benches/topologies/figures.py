@@ -17,6 +17,7 @@ from ..pairing import Spread, spread
 from .arrangement import Arrangement
 from .generator import Load
 from .plan import Cell
+from .skew import AcceptSkew
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ class Run:
     server: Usage
     seconds: float
     resident_bytes: int
+    skew: AcceptSkew
     # Idle connections that did not answer again afterwards.
     lost: int = 0
 
     @staticmethod
-    def between(number: int, load: Load, first: Look, last: Look, lost: int) -> Run:
-        return Run(number, load, last.usage.since(first.usage), last.at - first.at, last.resident_bytes, lost)
+    def between(number: int, load: Load, first: Look, last: Look, skew: AcceptSkew, lost: int) -> Run:
+        return Run(number, load, last.usage.since(first.usage), last.at - first.at, last.resident_bytes, skew, lost)
 
     @property
     def server_us(self) -> float:
@@ -63,6 +65,8 @@ class Summary:
     p50_us: float
     p99_us: float
     active_fraction: float
+    highest_over_mean: float
+    jain: float
     server_us: float
     resident_bytes: int
     failures: int
@@ -84,6 +88,8 @@ def summarise(cell: Cell, runs: list[Run]) -> Summary:
         active_fraction=middle(
             lambda run: active_fraction(run.load.requests_per_second, run.load.mean_us, cell.active)
         ),
+        highest_over_mean=middle(lambda run: run.skew.highest_over_mean),
+        jain=middle(lambda run: run.skew.jain),
         server_us=middle(lambda run: run.server_us),
         resident_bytes=round(middle(lambda run: run.resident_bytes)),
         failures=sum(run.failures for run in runs),

@@ -28,6 +28,7 @@ from .figures import Look, Results, Run
 from .holder import Holder, check_room
 from .memory import resident_bytes
 from .plan import Turn
+from .skew import AcceptSkew
 
 # Starting and stopping a server, for the first guess of how long all will take.
 AROUND_SECONDS = 0.8
@@ -84,7 +85,8 @@ def measure(comparison: Comparison, turn: Turn, one: Arrangement) -> Run:
     """One run: started, its idle connections opened, warmed up, measured, asked again, stopped."""
     arguments, children, cell = comparison.arguments, comparison.children, turn.cell
     target = Target(one.name, flags=one.flags)
-    running = service.start(children, target, comparison.binary, comparison.database)
+    admin = postgres.free_port()
+    running = service.start(children, target, comparison.binary, comparison.database, admin)
     service.wait_until_answering(running, cell.route)
     url, root = running.url(cell.route), running.child.pid
     port = int(running.base.rsplit(":", 1)[1])
@@ -94,10 +96,11 @@ def measure(comparison: Comparison, turn: Turn, one: Arrangement) -> Run:
         looks: list[Look] = []
         load = generator.run(children, words, arguments.seconds, warmup, lambda: looks.append(look(root)))
         lost = holder.ask_each() if holder else 0
+        skew = AcceptSkew.ask(admin)
     if not running.child.is_running():
         raise Problem(f"{one.name} ended under load:\n{running.child.last_words()}", "Its last words are above.")
     children.stop(running.child)
-    return Run.between(turn.round, load, looks[0], looks[-1], lost)
+    return Run.between(turn.round, load, looks[0], looks[-1], skew, lost)
 
 
 def look(root: int) -> Look:

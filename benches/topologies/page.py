@@ -9,7 +9,18 @@ from ..report import figures as shown
 from .figures import Results, Summary
 from .plan import WORKLOADS, Cell
 
-HEADS = ("topology", "req/s", "least–most", "p50", "p99", "active fraction", "server µs", "memory", "failed")
+HEADS = (
+    "topology",
+    "req/s",
+    "least–most",
+    "p50",
+    "p99",
+    "active fraction",
+    "accept skew",
+    "server µs",
+    "memory",
+    "failed",
+)
 
 
 def render(results: Results) -> str:
@@ -34,9 +45,10 @@ def introduction(results: Results) -> str:
         "Figures are medians. CPU time is that of all the server's processes over most of the run, in microseconds a "
         "request; memory is their proportional share (Pss), without the kernel's sockets, while the load is on. "
         "Active fraction is throughput × mean latency ÷ active connections: the share of them that waits for an answer "
-        "at any moment; a run of only a few latencies understates it. Idle connections were answered once before, and "
-        "asked again after the load; one that is lost counts as failed. `results.json` holds every run and all that "
-        "the generator said.\n"
+        "at any moment; a run of only a few latencies understates it. Accept skew is the most connections that one "
+        "worker took over the mean, and Jain's index in brackets: 1 is even. Idle connections were answered once "
+        "before, and asked again after the load; one that is lost counts as failed. `results.json` holds every run and "
+        "all that the generator said.\n"
     )
 
 
@@ -61,6 +73,7 @@ def columns(summary: Summary) -> list[str]:
         shown.latency(summary.p50_us),
         shown.latency(summary.p99_us),
         f"{summary.active_fraction:.3f}",
+        f"{summary.highest_over_mean:.2f} ({summary.jain:.2f})",
         shown.micros(summary.server_us),
         mebibytes(summary.resident_bytes),
         str(summary.failures),
