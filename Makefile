@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened instructions syscalls upheaval
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -67,6 +67,17 @@ burdened:
 	scripts/prepare
 	python3 -m benches burdened --held $(CONNECTIONS_HELD) --connections 256 --routes $(BURDENED_ROUTES) --pairs $(PAIRS) \
 	    --seconds $(SECONDS_EACH) --warmup $(WARMUP) $(if $(OUT),--out $(OUT))
+
+# A pool that finds its own size (--pool-per-core auto) while the way to PostgreSQL becomes STEP_MS longer and shorter again, beside every
+# fixed pool within the same bounds: some four minutes a round on two cores.
+POOL_BOUNDS = 3-6
+STEP_MS = 2
+STEERING_ROUNDS = 3
+STEERING_ACTIVE = 64
+steering:
+	scripts/prepare
+	python3 -m benches steering --bounds $(POOL_BOUNDS) --rtt $(STEP_MS) --connections $(STEERING_ACTIVE) \
+	    --rounds $(STEERING_ROUNDS) --seconds 20 --seconds-fixed 6 $(if $(OUT),--out $(OUT))
 
 # Instructions and allocations a request costs, under valgrind, against benches/instructions.json; ACCEPT=1 writes it anew.
 instructions:

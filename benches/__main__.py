@@ -9,7 +9,7 @@ import argparse
 import subprocess
 import sys
 
-from . import burdened, instructions, syscalls, throughput, upheaval
+from . import burdened, instructions, steering, syscalls, throughput, upheaval
 from .problem import Problem
 from .topologies import measure as topologies
 
@@ -80,6 +80,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     trouble.add_argument("--binary", help="use this one instead of building")
     trouble.add_argument("--out", help="results go to this folder")
     trouble.set_defaults(run=upheaval.run)
+    add_steering(instruments.add_parser("steering", help="let a pool find its size as delays change (make steering)"))
     return parser.parse_args(words)
 
 
@@ -96,6 +97,20 @@ def add_topologies(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--name", help="results go to docs/results/NAME; default: local/ and the time")
     compare.add_argument("--out", help="results go to this folder")
     compare.set_defaults(run=topologies.run)
+
+
+def add_steering(steer: argparse.ArgumentParser) -> None:
+    steer.add_argument("--bounds", required=True, help="database connections for each core, as in 3-6")
+    steer.add_argument("--rtt", type=float, required=True, help="milliseconds of the step")
+    steer.add_argument("--route", default="db")
+    steer.add_argument("--dispatch", default="exclusive", choices=["exclusive", "pipelined"])
+    steer.add_argument("--connections", type=positive, required=True)
+    steer.add_argument("--rounds", type=positive, required=True)
+    steer.add_argument("--seconds", type=positive, required=True, help="of each phase of the pool that finds its size")
+    steer.add_argument("--seconds-fixed", type=positive, required=True, help="of each phase of a fixed pool")
+    steer.add_argument("--binary", help="use this one instead of building")
+    steer.add_argument("--out", help="results go to this folder")
+    steer.set_defaults(run=steering.run)
 
 
 def positive(text: str) -> int:
