@@ -6,6 +6,8 @@ use std::io;
 
 use tokio_postgres::error::{Severity, SqlState};
 
+use crate::telemetry::labels::DatabaseFailure;
+
 /// A question that PostgreSQL did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,6 +35,21 @@ pub enum Error {
     /// An answer was not made of the columns that were asked for.
     #[error("PostgreSQL sent a row that is not of the columns asked for")]
     Malformed,
+}
+
+impl Error {
+    /// What it is counted as.
+    pub(super) fn failure(&self) -> DatabaseFailure {
+        match self {
+            Self::Unreached => DatabaseFailure::Unreached,
+            Self::Lost => DatabaseFailure::Lost,
+            Self::Deadline => DatabaseFailure::Deadline,
+            Self::Overloaded => DatabaseFailure::Overloaded,
+            Self::MissingRow | Self::Refused(_) | Self::Driver(_) | Self::Malformed => {
+                DatabaseFailure::Refused
+            }
+        }
+    }
 }
 
 /// An error that PostgreSQL answered with.

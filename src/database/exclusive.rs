@@ -20,7 +20,9 @@ use super::places::{Place, Places};
 use super::pool::{PoolSettings, describe_failure};
 use super::queue::Queue;
 use super::reach::{Backoff, Reach};
+use super::replaced::Replaced;
 use super::statements::Statements;
+use crate::telemetry::counters::WorkerCounters;
 
 /// A worker's pool, used one request at a time.
 pub(super) struct Exclusive {
@@ -34,12 +36,23 @@ pub(super) struct Exclusive {
     /// After a failed attempt at one more connection: when the next may be made.
     retry_at: Cell<Option<Instant>>,
     queue: Queue,
+    replaced: Replaced,
+    shown: Rc<Shown>,
+}
+
+/// What others see of the pool.
+struct Shown {
+    counters: Arc<WorkerCounters>,
+    /// Connections that requests have.
+    in_use: Cell<u32>,
 }
 
 /// One database connection for one request.
 pub(super) struct Checkout {
     object: Option<Object>,
     statements: Statements,
+    pool: Pool,
+    shown: Rc<Shown>,
     /// Given up after the connection, when the fields are dropped.
     _place: Place,
 }
@@ -49,8 +62,10 @@ impl Exclusive {
         settings: PoolSettings,
         reach: Arc<Reach>,
         random: SmallRng,
+        counters: Arc<WorkerCounters>,
     ) -> Result<Self, deadpool_postgres::BuildError> {
         let (pool, _) = super::pool::build(&settings, &reach)?;
+        counters.pool.max_size.set(settings.first_size());
         Ok(Self {
             pool,
             places: Places::new(settings.first_size() as usize),
@@ -59,7 +74,9 @@ impl Exclusive {
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
-            queue: Queue::default(),
+            queue: Queue::new(Arc::clone(&counters)),
+            replaced: Replaced::default(),
+            shown: Rc::new(Shown { counters, in_use: Cell::new(0) }),
         })
     }
 
@@ -70,7 +87,17 @@ impl Exclusive {
         let (object, place) = taken.map_err(|_| Error::Deadline)??;
         drop(waiting);
         let new = Object::metrics(&object).recycle_count == 0;
-        let mut checkout = Checkout { object: Some(object), statements: Statements::Unnamed, _place: place };
+        self.shown.take_one();
+        let mut checkout = Checkout {
+            object: Some(object),
+            statements: Statements::Unnamed,
+            pool: self.pool.clone(),
+            shown: Rc::clone(&self.shown),
+            _place: place,
+        };
+        if new && self.replaced.opened(self.shown.set_size(&self.pool)) {
+            self.shown.counters.reconnects.note();
+        }
         let prepared = Statements::prepare(checkout.object()?, self.settings.statements);
         match tokio::time::timeout_at(deadline, prepared).await {
             Err(_) => return Err(Error::Deadline),
@@ -121,6 +148,9 @@ impl Exclusive {
     pub(super) fn resize(&self, max_size: u32) {
         self.pool.resize(max_size as usize);
         self.places.resize(max_size as usize);
+        self.replaced.resized(max_size);
+        self.shown.counters.pool.max_size.set(max_size);
+        self.shown.set_size(&self.pool);
     }
 
     /// Those who wait.
@@ -151,6 +181,35 @@ impl Exclusive {
     }
 }
 
+impl Shown {
+    fn take_one(&self) {
+        let pool = &self.counters.pool;
+        if let Some(lane) = pool.lanes.get(self.in_use.get() as usize) {
+            lane.set(1);
+        }
+        self.in_use.set(self.in_use.get() + 1);
+        pool.available.set(pool.size.read().saturating_sub(self.in_use.get()));
+    }
+
+    fn give_back(&self) {
+        let pool = &self.counters.pool;
+        self.in_use.set(self.in_use.get() - 1);
+        if let Some(lane) = pool.lanes.get(self.in_use.get() as usize) {
+            lane.set(0);
+        }
+        pool.available.set(pool.size.read().saturating_sub(self.in_use.get()));
+    }
+
+    /// Looks how many connections there are, after one came or went; gives their number.
+    fn set_size(&self, pool: &Pool) -> u32 {
+        let size = u32::try_from(pool.status().size).unwrap_or(u32::MAX);
+        let gauges = &self.counters.pool;
+        gauges.size.set(size);
+        gauges.available.set(size.saturating_sub(self.in_use.get()));
+        size
+    }
+}
+
 impl Checkout {
     fn object(&self) -> Result<&Object, Error> {
         self.object.as_ref().ok_or(Error::Lost)
@@ -169,6 +228,7 @@ impl Checkout {
     /// All answers have come: the connection goes back to the pool.
     pub(super) fn finish(mut self) {
         drop(self.object.take());
+        self.shown.give_back();
     }
 }
 
@@ -177,6 +237,8 @@ impl Drop for Checkout {
         if let Some(object) = self.object.take() {
             // An answer may still be pending on it.
             drop(Object::take(object));
+            self.shown.give_back();
+            self.shown.set_size(&self.pool);
         }
     }
 }

@@ -32,6 +32,7 @@ mod pool;
 pub mod probe;
 mod queue;
 mod reach;
+mod replaced;
 pub mod schema;
 mod session;
 mod statements;
@@ -46,6 +47,7 @@ pub(crate) use reach::Reach;
 pub use tokio_postgres::Config;
 
 use crate::config::database::Dispatch;
+use crate::telemetry::counters::WorkerCounters;
 use fortune::FortuneRows;
 use session::{Access, Way};
 use world::World;
@@ -74,15 +76,19 @@ impl Database {
         settings: PoolSettings,
         reach: Arc<Reach>,
         paused: watch::Receiver<bool>,
+        counters: Arc<WorkerCounters>,
     ) -> Result<Self, String> {
-        let sizes = settings.size.clone();
+        let (sizes, patience) = (settings.size.clone(), settings.wait);
+        let shown = Arc::clone(&counters);
         let way = match dispatch {
-            Dispatch::Pipelined => lanes::Lanes::start(settings, reach, rand::make_rng()).map(Way::Pipelined),
-            Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng())
+            Dispatch::Pipelined => {
+                lanes::Lanes::start(settings, reach, rand::make_rng(), shown).map(Way::Pipelined)
+            }
+            Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng(), shown)
                 .map(|pool| Way::Exclusive(Rc::new(pool))),
         };
         let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
-        let access = Access::start(way, paused);
+        let access = Access::start(way, paused, patience, counters);
         tokio::task::spawn_local(resize(access.clone(), sizes));
         Ok(Self {
             access,

@@ -3,39 +3,54 @@
 //! **Invariant:** a request is counted out however it stops waiting.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use super::error::Error;
+use crate::telemetry::counters::WorkerCounters;
 
 /// Requests that wait at the most; past it they are refused at once.
 const MOST_WAITING: u32 = 16_384;
 
 /// Those who wait.
 #[derive(Debug, Default)]
-pub(super) struct Queue(Cell<u32>);
+pub(super) struct Queue {
+    waiting: Cell<u32>,
+    counters: Arc<WorkerCounters>,
+}
 
 /// One who waits, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Waiting<'a>(&'a Queue);
 
 impl Queue {
+    /// An empty queue, whose length the counters show.
+    pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
+        Self { waiting: Cell::new(0), counters }
+    }
+
     /// Counts one more in, if there is room.
     pub(super) fn join(&self) -> Result<Waiting<'_>, Error> {
         if self.len() >= MOST_WAITING {
             return Err(Error::Overloaded);
         }
-        self.0.set(self.len() + 1);
+        self.set_len(self.len() + 1);
         Ok(Waiting(self))
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> u32 {
-        self.0.get()
+        self.waiting.get()
+    }
+
+    fn set_len(&self, waiting: u32) {
+        self.waiting.set(waiting);
+        self.counters.pool.waiting.set(waiting);
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.0.set(self.0.len() - 1);
+        self.0.set_len(self.0.len() - 1);
     }
 }
 
@@ -50,6 +65,7 @@ mod tests {
         assert!(matches!(queue.join(), Err(Error::Overloaded)));
         waiting.pop();
         assert_eq!(queue.len(), MOST_WAITING - 1);
+        assert_eq!(queue.counters.pool.waiting.read(), MOST_WAITING - 1);
         assert!(queue.join().is_ok());
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! **Invariant:** a session that is not finished gives its connection up as one with answers pending.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,12 +18,16 @@ use super::gate::Gate;
 use super::lanes::{Lanes, Ticket};
 use super::queue::Queue;
 use super::statements::Statements;
+use crate::telemetry::counters::WorkerCounters;
 
 /// How a worker's requests get at its database connections.
 #[derive(Clone)]
 pub(super) struct Access {
     way: Way,
     gate: Rc<Gate>,
+    /// How far a request's deadline is from its beginning.
+    patience: Duration,
+    counters: Arc<WorkerCounters>,
 }
 
 /// How they share them.
@@ -44,10 +52,15 @@ enum Hold {
 
 impl Access {
     /// Begins to follow the gate's orders; must run on the worker's runtime.
-    pub(super) fn start(way: Way, paused: watch::Receiver<bool>) -> Self {
+    pub(super) fn start(
+        way: Way,
+        paused: watch::Receiver<bool>,
+        patience: Duration,
+        counters: Arc<WorkerCounters>,
+    ) -> Self {
         let gate = Rc::new(Gate::default());
         tokio::task::spawn_local(Rc::clone(&gate).follow(paused));
-        Self { way, gate }
+        Self { way, gate, patience, counters }
     }
 
     /// Has so many database connections at the most from here on.
@@ -65,16 +78,44 @@ impl Access {
         }
     }
 
-    /// Waits for a place for `queries` queries until the deadline.
-    async fn enter(&self, queries: u32, deadline: Instant) -> Result<Session, Error> {
+    /// Takes a place for `queries` queries, and says since when the request has it; waits for one until the deadline.
+    async fn enter(&self, queries: u32, deadline: Instant) -> Result<(Session, Instant), Error> {
+        let begun = deadline.checked_sub(self.patience).unwrap_or(deadline);
+        // Nearly always there is one, and then nothing is measured: what passed since the request began is none of its wait.
+        if let Way::Pipelined(lanes) = &self.way
+            && !self.gate.is_shut()
+            && let Some(ticket) = lanes.enter_at_once(queries, deadline)
+        {
+            self.counters.pool_wait.note_nothing();
+            return Ok((Session { hold: Hold::Ticket(ticket), deadline }, begun));
+        }
+        let mut has_waited = false;
+        let mut waiting = pin!(self.wait(queries, deadline));
+        let hold = poll_fn(|cx| {
+            let poll = waiting.as_mut().poll(cx);
+            has_waited |= poll.is_pending();
+            poll
+        })
+        .await;
+        let mut since = begun;
+        if has_waited {
+            since = Instant::now();
+            self.counters.pool_wait.note(since.saturating_duration_since(begun));
+        } else if hold.is_ok() {
+            self.counters.pool_wait.note_nothing();
+        }
+        hold.map(|hold| (Session { hold, deadline }, since))
+    }
+
+    /// Waits until nobody holds requests back, and then for a place.
+    async fn wait(&self, queries: u32, deadline: Instant) -> Result<Hold, Error> {
         if self.gate.is_shut() {
             self.gate.pass(self.way.queue(), deadline).await?;
         }
-        let hold = match &self.way {
+        Ok(match &self.way {
             Way::Pipelined(lanes) => Hold::Ticket(lanes.enter(queries, deadline).await?),
             Way::Exclusive(pool) => Hold::Checkout(Box::new(pool.check_out(deadline).await?)),
-        };
-        Ok(Session { hold, deadline })
+        })
     }
 
     /// Runs `work` on a place of its own and gives the place back as the outcome allows.
@@ -84,21 +125,28 @@ impl Access {
         deadline: Instant,
         work: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let session = self.enter(queries, deadline).await?;
-        match &session.hold {
+        let (session, since) =
+            self.enter(queries, deadline).await.inspect_err(|error| self.note_failure(error))?;
+        let outcome = match &session.hold {
             // The lane's watch ends the lane at the deadline, and the work with it.
             Hold::Ticket(ticket) => match work(ticket.client(), ticket.statements()).await {
                 Err(Error::Lost) if ticket.was_ended() => Err(Error::Deadline),
                 outcome => session.settle(outcome),
             },
             Hold::Checkout(checkout) => {
-                let work = work(checkout.client()?, checkout.statements());
+                let work = async { work(checkout.client()?, checkout.statements()).await };
                 match tokio::time::timeout_at(session.deadline, work).await {
                     Ok(outcome) => session.settle(outcome),
                     Err(_) => Err(Error::Deadline),
                 }
             }
-        }
+        };
+        self.counters.database_time.note(Instant::now().saturating_duration_since(since));
+        outcome.inspect_err(|error| self.note_failure(error))
+    }
+
+    fn note_failure(&self, error: &Error) {
+        self.counters.note_failure(error.failure());
     }
 }
 

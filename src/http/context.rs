@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use super::body::Spare;
 use super::date::DateClock;
 use super::lab::Lab;
 use crate::database::Database;
+use crate::telemetry::counters::WorkerCounters;
 
 /// One worker's database, clock and buffers.
 pub(crate) struct Context {
@@ -19,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) database: Database,
     /// The `Date` of every answer.
     pub(crate) date: DateClock,
+    /// What the worker counts.
+    pub(crate) counters: Arc<WorkerCounters>,
     /// All waits of one request together.
     pub(crate) request_deadline: Duration,
     /// What the routes of `--lab` need; none where they are not served.
@@ -31,9 +35,15 @@ pub(crate) struct Context {
 
 impl Context {
     /// A worker's context, before its first request.
-    pub(crate) fn new(database: Database, request_deadline: Duration, lab: Option<Lab>) -> Self {
+    pub(crate) fn new(
+        database: Database,
+        request_deadline: Duration,
+        lab: Option<Lab>,
+        counters: Arc<WorkerCounters>,
+    ) -> Self {
         Self {
             database,
+            counters,
             date: DateClock::new(SystemTime::now()),
             request_deadline,
             lab,

@@ -16,6 +16,7 @@ mod handlers;
 mod lab;
 mod response;
 mod router;
+mod underway;
 
 pub(crate) use body::Body;
 pub(crate) use context::Context;

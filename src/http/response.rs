@@ -3,6 +3,8 @@
 //! **Invariant:** every answer has `Server` and `Date`, whichever way it came about. Every body is rendered for its request, and
 //! `Content-Length` is computed from it (by hyper, from the body's exact size). Only header values are ready-made.
 
+use std::time::Duration;
+
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SERVER,
 };
@@ -12,6 +14,8 @@ use serde::Serialize;
 use super::body::{Body, Buffer};
 use super::context::Context;
 use super::error::Error;
+use crate::telemetry::counters::WorkerCounters;
+use crate::telemetry::labels::Route;
 
 /// What we call ourselves in `Server`.
 pub(crate) const SERVER_NAME: &str = "plimsoll";
@@ -46,6 +50,8 @@ pub(crate) struct Answer {
     /// What this answer has beside the headers of every one.
     extra: Option<Extra>,
     body: Body,
+    /// What was asked for.
+    route: Route,
     /// Whether the connection ends with this answer; a handler sets it where the request leaves no usable connection.
     pub(crate) close: bool,
 }
@@ -108,17 +114,36 @@ pub(super) fn as_it_came(buffer: Buffer) -> Answer {
 
 /// Any status with a short text.
 pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
-    Answer { status, media: Media::Text, extra: None, body: Body::fixed(body), close: false }
+    Answer {
+        status,
+        media: Media::Text,
+        extra: None,
+        body: Body::fixed(body),
+        route: Route::Other,
+        close: false,
+    }
 }
 
 fn ok(media: Media, buffer: Buffer) -> Answer {
-    Answer { status: StatusCode::OK, media, extra: None, body: Body::rendered(buffer), close: false }
+    let body = Body::rendered(buffer);
+    Answer { status: StatusCode::OK, media, extra: None, body, route: Route::Other, close: false }
 }
 
 impl Answer {
     /// The same answer with one more header.
     pub(super) fn with(self, extra: Extra) -> Self {
         Self { extra: Some(extra), ..self }
+    }
+
+    /// The same answer as that of a route.
+    pub(super) fn on(self, route: Route) -> Self {
+        Self { route, ..self }
+    }
+
+    /// Counts it, by its route, its status and the time it took.
+    pub(crate) fn count(&self, counters: &WorkerCounters, took: Duration) {
+        counters.note_answer(self.route, self.status.as_u16());
+        counters.request_time.note(took);
     }
 
     /// The same answer as the last one on its connection.

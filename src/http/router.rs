@@ -13,65 +13,53 @@ use super::framing::Framing;
 use super::handlers;
 use super::lab;
 use super::response::{self, Answer, Extra, HandlerResult};
+use super::underway::Underway;
+use crate::telemetry::labels::Route;
 
-/// The routes of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Json,
-    Plaintext,
-    Db,
-    Queries,
-    Updates,
-    Fortunes,
-    CachedQueries,
-}
-
-impl Route {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/json" => Self::Json,
-            "/plaintext" => Self::Plaintext,
-            "/db" => Self::Db,
-            "/queries" => Self::Queries,
-            "/updates" => Self::Updates,
-            "/fortunes" => Self::Fortunes,
-            "/cached-queries" => Self::CachedQueries,
-            _ => return None,
-        })
+/// The route of a path.
+fn route_of(path: &str) -> Route {
+    match path {
+        "/json" => Route::Json,
+        "/plaintext" => Route::Plaintext,
+        "/db" => Route::Db,
+        "/queries" => Route::Queries,
+        "/updates" => Route::Updates,
+        "/fortunes" => Route::Fortunes,
+        "/cached-queries" => Route::CachedQueries,
+        _ => Route::Other,
     }
 }
 
-/// Answers one request, which arrived just now unless `arrived` says when.
-pub(crate) async fn respond(
-    request: &mut Request<Incoming>,
-    context: &Context,
-    arrived: Option<Instant>,
-) -> Answer {
+/// Answers one request, whose waits count from when it `begun`. It is counted as begun, or as unframed where it gets no further.
+pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, begun: Instant) -> Answer {
     let framing = Framing::of(request);
     if let Some(why) = framing.refuse_host(request.version()) {
-        return refuse(why);
+        return refuse(why).on(Route::Unframed);
     }
+    let underway = Underway::begin(&context.counters);
     let body = framing.has_body;
     let path = request.uri().path();
     if let Some(lab) = &context.lab
         && let Some(route) = lab::Route::of(path)
     {
         // Boxed, so that every other request's future stays as small as it is.
-        return Box::pin(lab::respond(route, lab, request, context, arrived)).await;
+        let answer = Box::pin(lab::respond(route, lab, request, context, begun)).await;
+        underway.end();
+        return answer.on(Route::Lab);
     }
-    let answer = match (Route::of(path), request.method()) {
-        (Some(_), &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
-        (Some(route), &Method::GET | &Method::HEAD) => {
-            handle(route, request, context, arrived).await.unwrap_or_else(|error| error.into_answer(context))
+    let route = route_of(path);
+    let answer = match (route, request.method()) {
+        (Route::Other, &Method::OPTIONS) if path == "*" => options(),
+        (Route::Other, _) => no_such_route(),
+        (_, &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
+        (route, &Method::GET | &Method::HEAD) => {
+            handle(route, request, context, begun).await.unwrap_or_else(|error| error.into_answer(context))
         }
-        (Some(_), &Method::OPTIONS) => options(),
-        (None, &Method::OPTIONS) if path == "*" => options(),
-        (Some(_), _) => refuse_method(),
-        (None, _) => response::text(
-            StatusCode::NOT_FOUND,
-            "no such route; there are /json, /plaintext, /db, /queries, /updates, /fortunes and /cached-queries\n",
-        ),
+        (_, &Method::OPTIONS) => options(),
+        (_, _) => refuse_method(),
     };
+    underway.end();
+    let answer = answer.on(route);
     if body { answer.closing() } else { answer }
 }
 
@@ -79,11 +67,11 @@ async fn handle(
     route: Route,
     request: &Request<Incoming>,
     context: &Context,
-    arrived: Option<Instant>,
+    begun: Instant,
 ) -> HandlerResult {
     let query = request.uri().query();
-    // Only what waits has a deadline, and looks at the clock for it.
-    let deadline = || arrived.unwrap_or_else(Instant::now) + context.request_deadline;
+    // Only what waits has a deadline.
+    let deadline = || begun + context.request_deadline;
     match route {
         Route::Json => handlers::json::json(context),
         Route::Plaintext => Ok(handlers::plaintext::plaintext(context)),
@@ -92,7 +80,15 @@ async fn handle(
         Route::Updates => handlers::updates::updates(query, context, deadline()).await,
         Route::Fortunes => handlers::fortunes::fortunes(context, deadline()).await,
         Route::CachedQueries => handlers::cached_queries::cached_queries(query, context, deadline()).await,
+        Route::Lab | Route::Other | Route::Unframed => Ok(no_such_route()),
     }
+}
+
+fn no_such_route() -> Answer {
+    response::text(
+        StatusCode::NOT_FOUND,
+        "no such route; there are /json, /plaintext, /db, /queries, /updates, /fortunes and /cached-queries\n",
+    )
 }
 
 pub(super) fn options() -> Answer {

@@ -53,6 +53,8 @@ pub(super) trait Host {
     fn make_room(&self) -> bool;
     /// Hears that connections wait for places.
     fn note_full(&self);
+    /// Hears that the system gave no descriptor or no memory for a connection.
+    fn note_accept_error(&self);
 }
 
 /// Accepts until told to stop, then takes what waits in the backlog and closes the listener.
@@ -83,6 +85,7 @@ pub(super) async fn accept(
                 Ok(Err(error)) if is_of_one_connection(&error) => {}
                 Ok(Err(error)) => {
                     starvation.note(&error);
+                    host.note_accept_error();
                     // Only a descriptor of ours can be had back from a connection of ours.
                     let is_ours = Errno::from_io_error(&error) == Some(Errno::MFILE);
                     if !is_ours || host.capacity().when_full() != WhenFull::Evict || !host.make_room() {
@@ -202,6 +205,7 @@ async fn take_backlog(listener: &TcpListener, host: &impl Host) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             // Connections are ending, and descriptors come back.
             Err(_) => {
+                host.note_accept_error();
                 attempts -= 1;
                 tokio::time::sleep(REST).await;
             }

@@ -19,6 +19,7 @@ use super::admission::{Arrival, Capacity, FullHouse, WorkerPlaces};
 use super::readable::watch_listener;
 use super::stop::Stop;
 use crate::config::limits::WhenFull;
+use crate::telemetry::counters::WorkerCounters;
 
 /// Connections on their way to one worker; past that they wait in the backlog.
 const MOST_QUEUED: usize = 4096;
@@ -35,12 +36,15 @@ struct Recipient {
 /// Takes connections for the workers of one process.
 pub(super) struct Acceptor {
     capacity: Arc<Capacity>,
+    counters: Arc<WorkerCounters>,
     recipients: Vec<Recipient>,
 }
 
 /// An acceptor on its own thread.
 struct Running {
     capacity: Arc<Capacity>,
+    /// Of the first worker, whose errors are the acceptor's: it accepts nothing itself, so that the acceptor is the one who writes them.
+    counters: Arc<WorkerCounters>,
     recipients: Vec<Recipient>,
     full_house: FullHouse,
 }
@@ -49,6 +53,7 @@ impl Acceptor {
     /// Makes one, and for each worker the end of its queue.
     pub(super) fn new(
         capacity: Arc<Capacity>,
+        counters: Arc<WorkerCounters>,
         places: &[Arc<WorkerPlaces>],
     ) -> (Self, Vec<mpsc::Receiver<Arrival>>) {
         let (recipients, queues) = places
@@ -58,7 +63,7 @@ impl Acceptor {
                 (Recipient { places: Arc::clone(places), queue }, taken)
             })
             .unzip();
-        (Self { capacity, recipients }, queues)
+        (Self { capacity, counters, recipients }, queues)
     }
 
     /// Accepts until it is told to stop; says when it begins.
@@ -72,8 +77,8 @@ impl Acceptor {
             .enable_all()
             .build_local(LocalOptions::default())
             .map_err(|error| format!("its event loop cannot be made: {error}"))?;
-        let Self { capacity, recipients } = self;
-        let acceptor = Running { capacity, recipients, full_house: FullHouse::default() };
+        let Self { capacity, counters, recipients } = self;
+        let acceptor = Running { capacity, counters, recipients, full_house: FullHouse::default() };
         runtime.block_on(async {
             let mut loops = Vec::with_capacity(listeners.len());
             for listener in listeners {
@@ -137,5 +142,9 @@ impl Host for Running {
 
     fn note_full(&self) {
         self.full_house.note(&self.capacity);
+    }
+
+    fn note_accept_error(&self) {
+        self.counters.accept_errors.note();
     }
 }

@@ -116,7 +116,9 @@ impl Server {
         let (views, seen): (Vec<_>, Vec<_>) = of_workers.iter().map(WorkerView::of).unzip();
         let mut threads = Vec::with_capacity(workers + 1);
         let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
-            let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), &of_workers);
+            // There is no server without a worker.
+            let of_first = seen.first().map(|seen| Arc::clone(&seen.counters)).unwrap_or_default();
+            let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), of_first, &of_workers);
             let (stop, tell_placed) = (stopped.clone(), tell_placed.clone());
             let tell_ready = move || drop(tell_placed.send(None));
             threads.push(spawn("acceptor", &end, move || acceptor.run(listeners, stop, tell_ready))?);

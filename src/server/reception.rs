@@ -20,6 +20,7 @@ use super::parking::Kind;
 use super::stop::Phase;
 use super::worker::Worker;
 use crate::config::limits::WhenFull;
+use crate::telemetry::labels::{CloseReason, Route};
 
 /// Served connections of one worker past which idle ones are parked without delay: together they take some 200 MB.
 const CROWD: usize = 8192;
@@ -46,17 +47,26 @@ impl Host for Rc<Worker> {
     }
 
     fn make_room(&self) -> bool {
-        self.take_spare().is_some()
+        let spared = self.take_spare();
+        if spared.is_some() {
+            self.note_close(CloseReason::Evicted);
+        }
+        spared.is_some()
     }
 
     fn note_full(&self) {
         self.full_house.note(self.places.capacity());
+    }
+
+    fn note_accept_error(&self) {
+        self.context.counters.accept_errors.note();
     }
 }
 
 impl Worker {
     /// Takes what came, with a place or without.
     fn take_in(self: &Rc<Self>, arrival: Arrival) {
+        self.context.counters.accepted.note();
         match arrival {
             Arrival::Admitted(connection) => self.admit(connection),
             Arrival::Surplus(socket) => {
@@ -88,20 +98,18 @@ impl Worker {
             && let Some(BareConnection { socket: spared, place }) = self.take_spare()
         {
             drop(spared);
+            self.note_close(CloseReason::Evicted);
             // With the place of the other, which nobody else can take in between.
             self.admit(BareConnection { socket, place });
             return;
         }
-        match self.full_house.chair() {
-            Some(chair) => {
-                self.start(
-                    socket,
-                    Rc::new(ConnectionState::refused(Instant::now(), Refusal::NoRoom)),
-                    Leave::Chair(chair),
-                );
-            }
-            None => self.refuse_in_haste(&socket),
-        }
+        let Some(chair) = self.full_house.chair() else {
+            self.refuse_in_haste(&socket);
+            self.note_close(CloseReason::Full);
+            return;
+        };
+        let state = Rc::new(ConnectionState::refused(Instant::now(), Refusal::NoRoom));
+        self.start(socket, state, Leave::Chair(chair));
     }
 
     /// Whether an idle connection is parked in the turn in which it falls idle.
@@ -126,9 +134,13 @@ impl Worker {
     /// (RFC 9112, section 9.6); with this many refused at once there is no better to be had.
     fn refuse_in_haste(&self, socket: &OwnedFd) {
         let answer = Refusal::NoRoom.render(&self.context.date.value());
-        let _ = send(socket, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let sent = send(socket, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        let counters = &self.context.counters;
+        counters.note_answer(Route::Unframed, Refusal::NoRoom.code());
+        counters.bytes_out.add(sent.unwrap_or_default() as u64);
         let _ = shutdown(socket, Shutdown::Write);
-        let _ = recv(socket, &mut **self.scratch.borrow_mut(), RecvFlags::DONTWAIT);
+        let read = recv(socket, &mut **self.scratch.borrow_mut(), RecvFlags::DONTWAIT);
+        counters.bytes_in.add(read.map_or(0, |(read, _)| read as u64));
     }
 
     /// Starts a task that serves the connection until it ends or falls idle.
@@ -139,16 +151,24 @@ impl Worker {
 
     fn start(self: &Rc<Self>, socket: OwnedFd, state: Rc<ConnectionState>, leave: Leave) {
         let key = self.connections.borrow_mut().insert(Rc::clone(&state));
-        let seat = Seat { worker: Rc::clone(self), key };
+        // Unless it says otherwise: a task that is cut off is so at the worker's end.
+        let mut seat = Seat { worker: Rc::clone(self), key, closed: Some(CloseReason::Drain) };
         tokio::task::spawn_local(async move {
-            let Ok(stream) = TcpStream::from_std(socket.into()) else { return };
-            let idle = connection::run(stream, Rc::clone(&seat.worker), Rc::clone(&state)).await;
-            match (idle, leave) {
-                (Some(socket), Leave::Place(place)) => {
+            let Ok(stream) = TcpStream::from_std(socket.into()) else {
+                seat.closed = Some(CloseReason::Full);
+                return drop(seat);
+            };
+            let end = connection::run(stream, Rc::clone(&seat.worker), Rc::clone(&state)).await;
+            seat.closed = end.as_ref().err().copied();
+            match (end, leave) {
+                (Ok(socket), Leave::Place(place)) => {
                     seat.worker.park(BareConnection { socket, place }, Kind::Served, state.idle_since());
                 }
-                (_, Leave::Chair(chair)) => drop(chair),
-                (None, Leave::Place(place)) => drop(place),
+                (_, Leave::Chair(chair)) => {
+                    seat.closed = Some(CloseReason::Full);
+                    drop(chair);
+                }
+                (Err(_), Leave::Place(place)) => drop(place),
             }
             drop(seat);
         });
@@ -158,8 +178,14 @@ impl Worker {
         match self.parking.park(connection, kind, idle_since) {
             // The kernel has no memory to watch it. One that is new gets its chance all the same; an idle one may be closed at any time.
             Err(connection) if kind == Kind::New => self.serve(connection),
-            Err(_) | Ok(()) => {}
+            Err(_) => self.note_close(CloseReason::Evicted),
+            Ok(()) => {}
         }
+    }
+
+    /// A connection that nobody serves was closed.
+    fn note_close(&self, reason: CloseReason) {
+        self.context.counters.note_close(reason);
     }
 
     /// Serves parked connections again as their clients speak; does not end.
@@ -169,7 +195,9 @@ impl Worker {
             self.parking
                 .woken(most, |connection, has_left| {
                     // Nothing more comes from a client that has closed its side, unless it is here already.
-                    if !(has_left && is_over(&connection.socket)) {
+                    if has_left && is_over(&connection.socket) {
+                        self.note_close(CloseReason::Client);
+                    } else {
                         self.serve(connection);
                     }
                 })
@@ -187,6 +215,7 @@ impl Worker {
                 self.serve(connection);
             } else {
                 drop(connection);
+                self.note_close(CloseReason::Idle);
                 self.tell_if_empty();
             }
             // A crowd that came together leaves together; those that are served are not kept waiting for it.
@@ -204,6 +233,9 @@ impl Worker {
         while let Some(connection) = self.parking.take_longest_idle() {
             if has_news(&connection.socket) {
                 self.serve(connection);
+            } else {
+                drop(connection);
+                self.note_close(CloseReason::Drain);
             }
             tokio::task::coop::consume_budget().await;
         }
@@ -236,11 +268,16 @@ fn is_over(socket: &OwnedFd) -> bool {
 struct Seat {
     worker: Rc<Worker>,
     key: usize,
+    /// Why its connection was closed, unless it goes on.
+    closed: Option<CloseReason>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.worker.connections.borrow_mut().remove(self.key);
+        if let Some(reason) = self.closed {
+            self.worker.note_close(reason);
+        }
         self.worker.tell_if_empty();
     }
 }

@@ -130,7 +130,9 @@ mod tests {
     use crate::config::ServeArgs;
     use crate::config::limits::WhenFull;
     use crate::database::{PoolSettings, PoolSize, Reach};
-    use crate::telemetry::labels::ConnectionState as Label;
+    use crate::telemetry::labels::{
+        CloseReason, ConnectionState as Label, DatabaseFailure, Route, StatusClass,
+    };
 
     #[derive(clap::Parser)]
     struct Given {
@@ -223,5 +225,135 @@ mod tests {
         let last = view.read();
         assert!(last.totals.cpu_ns > 0, "what it worked is still known: {last:?}");
         assert!(last.totals.busy_ns > 0, "{last:?}");
+    }
+
+    fn connect(address: SocketAddr, words: &str) -> TcpStream {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(words.as_bytes()).unwrap();
+        client
+    }
+
+    /// Waits until as many connections have ended as are given, each for its reason, and none for another.
+    fn expect_ends(view: &WorkerView, expected: &[(CloseReason, u64)]) -> Worker {
+        let all: u64 = expected.iter().map(|(_, count)| count).sum();
+        let seen = wait_for(view, |seen| seen.totals.closed.values().sum::<u64>() >= all);
+        for (reason, count) in seen.totals.closed.iter() {
+            let wanted = expected.iter().find(|(wanted, _)| *wanted == reason).map_or(0, |(_, count)| *count);
+            assert_eq!(*count, wanted, "{reason:?}: {seen:?}");
+        }
+        wait_for(view, |seen| seen.totals.accepted == seen.state.open + all)
+    }
+
+    const REQUEST: &str = "GET /json HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[test]
+    fn a_connection_that_its_client_or_an_answer_ends_is_counted_once() {
+        let (server, address) = serve(&["--park-after", "0s"], 100, WhenFull::Refuse);
+        let view = server.views().remove(0);
+        drop(connect(address, ""));
+        drop(ask(address, "/json"));
+        expect_ends(&view, &[(CloseReason::Client, 2)]);
+        let _closing = connect(address, &REQUEST.replace("Host", "Connection: close\r\nHost"));
+        let bare = "GET /json HTTP/1.1\n";
+        let odd = "GET /json HTTP/1.1\r\nHo st: a\r\n\r\n";
+        let homeless = "GET /json HTTP/1.1\r\n\r\n";
+        let mut refused = [bare, odd, homeless, odd].map(|words| {
+            let mut client = connect(address, words);
+            assert!(client.read(&mut [0; 1024]).unwrap() > 0);
+            Some(client)
+        });
+        // All but the last one leave when they hear it.
+        refused[..3].fill_with(|| None);
+        let last = [(CloseReason::Client, 2), (CloseReason::Answered, 4), (CloseReason::Timeout, 1)];
+        let totals = expect_ends(&view, &last).totals;
+        assert_eq!(totals.answered[Route::Unframed][StatusClass::ClientError], 4, "{totals:?}");
+        assert_eq!(totals.answered[Route::Json][StatusClass::Successful], 2);
+        assert_eq!((totals.requests(), totals.begun, totals.in_flight()), (6, 2, 0));
+        server.stop(Stop::Now);
+        server.join();
+    }
+
+    #[test]
+    fn a_connection_that_takes_too_long_is_counted_once() {
+        let hasty = ["--idle-timeout", "300ms", "--header-timeout", "100ms", "--park-after", "50ms"];
+        let (server, address) = serve(&hasty, 100, WhenFull::Refuse);
+        let view = server.views().remove(0);
+        let _silent = connect(address, "");
+        let _idle = connect(address, REQUEST);
+        let slow = connect(address, "GET /json HTTP/1.1\r\n");
+        let mut refusal = String::new();
+        (&slow).read_to_string(&mut refusal).unwrap();
+        assert!(refusal.starts_with("HTTP/1.1 408"), "{refusal}");
+        drop(slow);
+        let totals = expect_ends(&view, &[(CloseReason::Idle, 2), (CloseReason::Timeout, 1)]).totals;
+        assert_eq!(totals.answered[Route::Unframed][StatusClass::ClientError], 1);
+        server.stop(Stop::Now);
+        server.join();
+    }
+
+    #[test]
+    fn one_connection_too_many_is_counted_as_refused_or_as_the_one_that_made_room() {
+        for (when_full, reason) in
+            [(WhenFull::Refuse, CloseReason::Full), (WhenFull::Evict, CloseReason::Evicted)]
+        {
+            let (server, address) = serve(&[], 1, when_full);
+            let view = server.views().remove(0);
+            let _first = connect(address, "");
+            wait_for(&view, |seen| seen.state.parked == 1);
+            drop(connect(address, ""));
+            let ends: &[_] = match reason {
+                CloseReason::Full => &[(reason, 1)],
+                _ => &[(reason, 1), (CloseReason::Client, 1)],
+            };
+            let totals = expect_ends(&view, ends).totals;
+            let refused = u64::from(reason == CloseReason::Full);
+            assert_eq!(totals.answered[Route::Unframed][StatusClass::ServerError], refused);
+            server.stop(Stop::Now);
+            server.join();
+        }
+    }
+
+    #[test]
+    fn what_a_worker_ends_with_itself_is_counted_once() {
+        for stop in [Stop::Drain, Stop::Now] {
+            let words = ["--park-after", "50ms", "--drain-grace", "50ms", "--lab"];
+            let (server, address) = serve(&words, 100, WhenFull::Refuse);
+            let view = server.views().remove(0);
+            let _silent = connect(address, "");
+            let _parked = connect(address, REQUEST);
+            wait_for(&view, |seen| seen.state.parked == 2 && seen.totals.requests() == 1);
+            let _busy = connect(address, "GET /lab/wait?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+            wait_for(&view, |seen| seen.totals.in_flight() == 1);
+            server.stop(stop);
+            server.join();
+            let totals = expect_ends(&view, &[(CloseReason::Drain, 3)]).totals;
+            assert_eq!((totals.abandoned, totals.in_flight()), (1, 0));
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_and_status_in_every_way_of_accepting() {
+        for accept in ["reuseport", "shared", "handoff"] {
+            let (server, address) = serve(&["--accept", accept, "--lab"], 100, WhenFull::Refuse);
+            let view = server.views().remove(0);
+            let line = format!("{REQUEST}{}{REQUEST}", REQUEST.replace("/json", "/nothing"));
+            let mut client = connect(address, &line);
+            wait_for(&view, |seen| seen.totals.requests() == 3);
+            let mut answers = vec![0; 4096];
+            let read = client.read(&mut answers).unwrap();
+            let (_db, _) = ask(address, "/db");
+            let (_lab, _) = ask(address, "/lab/wait?ms=1");
+            let totals = view.read().totals;
+            assert_eq!(totals.answered[Route::Json][StatusClass::Successful], 2);
+            assert_eq!(totals.answered[Route::Other][StatusClass::ClientError], 1);
+            assert_eq!(totals.answered[Route::Db][StatusClass::ServerError], 1);
+            assert_eq!(totals.answered[Route::Lab][StatusClass::Successful], 1);
+            assert_eq!((totals.begun, totals.requests(), totals.request_time.count()), (5, 5, 5));
+            assert_eq!(totals.database_failures[DatabaseFailure::Unreached], 1);
+            assert_eq!(totals.accepted, 3);
+            assert!(totals.bytes_in > line.len() as u64 && totals.bytes_out > read as u64, "{totals:?}");
+            server.stop(Stop::Now);
+            server.join();
+        }
     }
 }

@@ -28,6 +28,7 @@ use crate::config::LimitsArgs;
 use crate::config::database::Dispatch;
 use crate::database::{Database, PoolSettings, Reach};
 use crate::http::{Context, DateClock, Lab};
+use crate::telemetry::labels::CloseReason;
 
 /// What connections read into before the bytes are checked and handed on; one for all, since a read is done within a turn.
 const SCRATCH: usize = 64 * 1024;
@@ -130,6 +131,8 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         if cut > 0 {
             tracing::warn!("{cut} requests were cut off");
         }
+        // Those that are served count themselves out as their tasks are dropped.
+        counters.note_closes(CloseReason::Drain, worker.parking.len());
         worker.context.database.close();
         Ok(())
     });
@@ -139,11 +142,13 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
 
 fn start(share: Share) -> Result<Rc<Worker>, String> {
     let deadline = share.limits.request_deadline;
-    let database = Database::start(share.dispatch, share.pool, share.reach, share.paused)?;
+    let counters = Arc::clone(&share.seen.counters);
+    let database =
+        Database::start(share.dispatch, share.pool, share.reach, share.paused, Arc::clone(&counters))?;
     let parking = Parking::open(share.limits.idle_timeout)
         .map_err(|error| format!("idle connections cannot be watched: {error}"))?;
     let worker = Rc::new(Worker {
-        context: Context::new(database, deadline, share.lab),
+        context: Context::new(database, deadline, share.lab, counters),
         parking,
         places: share.places,
         full_house: FullHouse::default(),
@@ -224,6 +229,11 @@ impl Worker {
     /// Whether nothing is connected and nothing more will be: the accept loops have taken what waited in the backlog.
     fn is_empty(&self) -> bool {
         self.accepting.get() == 0 && self.connections.borrow().is_empty() && self.parking.is_empty()
+    }
+
+    /// Whether the worker was told to end, and does so gently.
+    pub(super) fn is_draining(&self) -> bool {
+        self.phase.get() != Phase::Serving
     }
 
     pub(super) fn tell_if_empty(&self) {

@@ -40,6 +40,16 @@ impl Gauge {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// More by so many. For the one thread that writes.
+    pub fn raise(&self, by: u32) {
+        self.set(self.read().saturating_add(by));
+    }
+
+    /// Less by so many. For the one thread that writes.
+    pub fn lower(&self, by: u32) {
+        self.set(self.read().saturating_sub(by));
+    }
+
     /// What it is.
     pub fn read(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
@@ -132,6 +142,11 @@ impl WorkerCounters {
     /// A request was answered.
     pub fn note_answer(&self, route: Route, status: u16) {
         self.answered[route.index()][StatusClass::of(status).index()].note();
+    }
+
+    /// So many connections ended.
+    pub fn note_closes(&self, reason: CloseReason, count: usize) {
+        self.closed[reason.index()].add(count as u64);
     }
 
     /// A connection ended.

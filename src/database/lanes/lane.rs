@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -16,6 +17,7 @@ use super::super::connect::Line;
 use super::super::statements::Statements;
 use super::Lanes;
 use super::choose::{self, Load};
+use crate::telemetry::counters::{MOST_LANES_SHOWN, WorkerCounters};
 
 /// A leased database connection with its prepared statements.
 pub(super) struct Lane {
@@ -31,10 +33,18 @@ pub(super) struct Lane {
     ended: Cell<bool>,
     /// There are to be fewer lanes than there are: it takes no further request.
     surplus: Cell<bool>,
+    /// Where what is in flight is shown, unless it was given up.
+    gauge: Cell<Option<usize>>,
+    counters: Arc<WorkerCounters>,
 }
 
 impl Lane {
-    pub(super) fn new(object: Object, statements: Statements, line: Line) -> Self {
+    pub(super) fn new(
+        object: Object,
+        statements: Statements,
+        line: Line,
+        counters: Arc<WorkerCounters>,
+    ) -> Self {
         Self {
             object: Some(object),
             statements,
@@ -45,6 +55,8 @@ impl Lane {
             deadlines: RefCell::default(),
             ended: Cell::new(false),
             surplus: Cell::new(false),
+            gauge: Cell::new(None),
+            counters,
         }
     }
 
@@ -101,8 +113,37 @@ impl Lane {
         }
     }
 
+    /// Shows what is in flight as that of the lane in this place, or no longer.
+    pub(super) fn show_at(&self, place: Option<usize>) {
+        let gauge = place.map(|place| place.min(MOST_LANES_SHOWN - 1));
+        self.gauge.set(gauge);
+        if let Some(gauge) = gauge {
+            self.counters.pool.lanes[gauge].raise(self.in_flight());
+        }
+    }
+
+    fn enter(&self, queries: u32) {
+        let before = self.in_flight.get();
+        self.in_flight.set(before + queries);
+        if let Some(gauge) = self.gauge.get() {
+            let pool = &self.counters.pool;
+            pool.lanes[gauge].raise(queries);
+            if before == 0 {
+                pool.available.lower(1);
+            }
+        }
+    }
+
     fn leave(&self, queries: u32) {
-        self.in_flight.set(self.in_flight.get() - queries);
+        let left = self.in_flight.get() - queries;
+        self.in_flight.set(left);
+        if let Some(gauge) = self.gauge.get() {
+            let pool = &self.counters.pool;
+            pool.lanes[gauge].lower(queries);
+            if left == 0 {
+                pool.available.raise(1);
+            }
+        }
         self.answered.set(self.answered.get().saturating_add(queries));
     }
 }
@@ -127,7 +168,7 @@ pub(in crate::database) struct Ticket {
 
 impl Ticket {
     pub(super) fn new(lanes: Rc<Lanes>, lane: Rc<Lane>, queries: u32, deadline: Instant) -> Self {
-        lane.in_flight.set(lane.in_flight.get() + queries);
+        lane.enter(queries);
         let deadline = lane.deadlines.borrow_mut().insert(deadline);
         Self { lanes, lane, queries, deadline: Some(deadline) }
     }

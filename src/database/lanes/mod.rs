@@ -19,6 +19,8 @@ use super::error::Error;
 use super::pool::PoolSettings;
 use super::queue::Queue;
 use super::reach::Reach;
+use super::replaced::Replaced;
+use crate::telemetry::counters::WorkerCounters;
 
 mod choose;
 mod lane;
@@ -49,6 +51,8 @@ pub(super) struct Lanes {
     changed: Notify,
     /// Wakes the watch when the first request enters; see [`watch`].
     watch: watch::Alarm,
+    replaced: Replaced,
+    counters: Arc<WorkerCounters>,
 }
 
 impl Lanes {
@@ -57,6 +61,7 @@ impl Lanes {
         settings: PoolSettings,
         reach: Arc<Reach>,
         random: SmallRng,
+        counters: Arc<WorkerCounters>,
     ) -> Result<Rc<Self>, deadpool_postgres::BuildError> {
         let (pool, newest) = super::pool::build(&settings, &reach)?;
         let lanes = Rc::new(Self {
@@ -70,20 +75,28 @@ impl Lanes {
             opening: Cell::new(false),
             lost: Cell::new(false),
             alone: Notify::new(),
-            queue: Queue::default(),
+            queue: Queue::new(Arc::clone(&counters)),
             changed: Notify::new(),
             watch: watch::Alarm::default(),
+            replaced: Replaced::default(),
+            counters,
         });
+        lanes.show();
         tokio::task::spawn_local(watch::watch(Rc::clone(&lanes)));
         Ok(lanes)
     }
 
     /// Takes a place for `queries` queries on a lane; waits for one, if it must, until the deadline.
     pub(super) async fn enter(self: &Rc<Self>, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
-        if let Some(lane) = self.pick(queries) {
-            return Ok(self.admit(lane, queries, deadline));
+        match self.enter_at_once(queries, deadline) {
+            Some(ticket) => Ok(ticket),
+            None => self.wait(queries, deadline).await,
         }
-        self.wait(queries, deadline).await
+    }
+
+    /// Takes a place for `queries` queries on a lane, if one has room.
+    pub(super) fn enter_at_once(self: &Rc<Self>, queries: u32, deadline: Instant) -> Option<Ticket> {
+        self.pick(queries).map(|lane| self.admit(lane, queries, deadline))
     }
 
     fn admit(self: &Rc<Self>, lane: Rc<Lane>, queries: u32, deadline: Instant) -> Ticket {
@@ -142,7 +155,9 @@ impl Lanes {
         for (index, lane) in self.open.borrow().iter().enumerate() {
             lane.set_surplus(index >= max_size as usize);
         }
+        self.replaced.resized(max_size);
         self.end_surplus();
+        self.show();
         // Where there may be more now, those who wait may have one opened.
         self.changed.notify_waiters();
     }
@@ -164,17 +179,32 @@ impl Lanes {
         let mut open = self.open.borrow_mut();
         lane.set_surplus(open.len() >= self.max_size.get() as usize);
         open.push(Rc::new(lane));
+        if self.replaced.opened(count(open.iter())) {
+            self.counters.reconnects.note();
+        }
         drop(open);
         self.end_surplus();
+        self.show();
     }
 
     /// Forgets lanes that are gone. With the last one, whoever is waiting to open another need not wait any longer.
     fn forget_closed(&self) {
         let mut open = self.open.borrow_mut();
         let before = open.len();
-        open.retain(|lane| !lane.is_closed());
+        open.retain(|lane| {
+            let stays = !lane.is_closed();
+            if !stays {
+                lane.show_at(None);
+            }
+            stays
+        });
         if open.is_empty() && before > 0 {
             self.alone.notify_one();
+        }
+        let changed = open.len() != before;
+        drop(open);
+        if changed {
+            self.show();
         }
     }
 
@@ -182,6 +212,19 @@ impl Lanes {
     pub(super) fn close(&self) {
         for lane in self.open.borrow().iter() {
             lane.close();
+        }
+        self.forget_closed();
+    }
+
+    /// Brings what others see of the lanes up to date, after one came or went.
+    fn show(&self) {
+        let (open, pool) = (self.open.borrow(), &self.counters.pool);
+        pool.max_size.set(self.max_size.get());
+        pool.size.set(count(open.iter()));
+        pool.available.set(count(open.iter().filter(|lane| lane.in_flight() == 0)));
+        pool.lanes.iter().for_each(|gauge| gauge.set(0));
+        for (place, lane) in open.iter().enumerate() {
+            lane.show_at(Some(place));
         }
     }
 
@@ -196,4 +239,9 @@ impl Lanes {
             self.changed.notify_one();
         }
     }
+}
+
+/// How many lanes these are.
+fn count<'a>(lanes: impl Iterator<Item = &'a Rc<Lane>>) -> u32 {
+    u32::try_from(lanes.count()).unwrap_or(u32::MAX)
 }

@@ -4,6 +4,7 @@
 //! additional one, so that a PostgreSQL that is full or away is asked, not stormed.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::direct::Direct;
@@ -67,7 +68,7 @@ async fn lease(lanes: &Lanes) -> Result<Lane, String> {
         })
     };
     match tokio::time::timeout(lanes.settings.wait, prepare).await {
-        Ok(Ok(statements)) => Ok(Lane::new(object, statements, line)),
+        Ok(Ok(statements)) => Ok(Lane::new(object, statements, line, Arc::clone(&lanes.counters))),
         failed => {
             // Its state is unknown: it does not go back to the pool, and PostgreSQL need not go on with it.
             line.end(object.cancel_token());

@@ -45,11 +45,16 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
             for lane in open.iter() {
                 lane.note_pace(TICK);
             }
+            let mut ended = false;
             for lane in open.iter().filter(|lane| lane.is_overdue(now)) {
                 tracing::warn!("a query outlived the request deadline; its database connection is replaced");
                 lane.end();
+                ended = true;
             }
             drop(open);
+            if ended {
+                lanes.forget_closed();
+            }
             lanes.end_surplus();
             let open = lanes.open.borrow();
             lanes.watch.armed.set(open.iter().any(|lane| lane.in_flight() > 0 && !lane.is_closed()));

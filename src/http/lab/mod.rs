@@ -73,9 +73,9 @@ pub(super) async fn respond(
     lab: &Lab,
     request: &mut Request<Incoming>,
     context: &Context,
-    arrived: Option<Instant>,
+    begun: Instant,
 ) -> Answer {
-    let deadline = arrived.unwrap_or_else(Instant::now) + context.request_deadline;
+    let deadline = begun + context.request_deadline;
     if route == Route::Echo {
         return echo::echo(request, context, deadline).await;
     }

@@ -21,6 +21,7 @@ use super::super::stop::Phase;
 use super::Client;
 use super::bodies::Bodies;
 use super::scan::Scanner;
+use crate::telemetry::labels::Route;
 
 /// Bytes that are read and thrown away while we wait for the client to notice the end.
 const MOST_LINGERED: usize = 16 * 1024 * 1024;
@@ -68,18 +69,22 @@ impl Guard {
         let mut scratch = worker.scratch.borrow_mut();
         let size = out.remaining().min(scratch.len());
         let has_looked = std::mem::replace(&mut self.has_looked, true);
-        let read = match read(&mut stream, cx, &mut scratch[..size])? {
+        let read = match read(&mut stream, cx, &mut scratch[..size]).inspect_err(|_| state.note_left())? {
             Poll::Ready(read) => read,
             // Look past the runtime, which may not have heard yet of a request that is here: at first, since something woke this connection,
             // and when the grace of a drain is over.
             Poll::Pending if !has_looked || worker.phase.get() == Phase::Closing => {
-                match read_now(&stream, &mut scratch[..size])? {
+                match read_now(&stream, &mut scratch[..size]).inspect_err(|_| state.note_left())? {
                     Some(read) => read,
                     None => return Poll::Pending,
                 }
             }
             Poll::Pending => return Poll::Pending,
         };
+        worker.context.counters.bytes_in.add(read as u64);
+        if read == 0 {
+            state.note_left();
+        }
         let bytes = &scratch[..read];
         let scanned = if worker.context.takes_bodies() {
             self.bodies.feed(&mut self.scanner, &self.held, bytes)
@@ -120,7 +125,10 @@ impl Guard {
         loop {
             match &mut self.farewell {
                 Farewell::NotYet => {
-                    let refusal = state.refusal().map(|refusal| refusal.render(&worker.context.date.value()));
+                    let refusal = state.refusal().map(|refusal| {
+                        worker.context.counters.note_answer(Route::Unframed, refusal.code());
+                        refusal.render(&worker.context.date.value())
+                    });
                     self.farewell = Farewell::Refusing { response: refusal.unwrap_or_default(), sent: 0 };
                 }
                 Farewell::Refusing { response, sent } => {
@@ -138,6 +146,7 @@ impl Guard {
                 Farewell::Lingering { thrown_away } => {
                     let mut scratch = worker.scratch.borrow_mut();
                     let read = ready!(read(&mut stream.borrow_mut(), cx, &mut scratch)?);
+                    worker.context.counters.bytes_in.add(read as u64);
                     *thrown_away += read;
                     if read == 0 || *thrown_away > MOST_LINGERED {
                         self.farewell = Farewell::Done;

@@ -29,6 +29,7 @@ use tokio::time::{Instant, Sleep};
 use super::stop::Phase;
 use super::worker::Worker;
 use crate::http::{self, Body};
+use crate::telemetry::labels::{CloseReason, Route};
 
 mod bodies;
 mod guard;
@@ -56,13 +57,13 @@ struct Client {
     state: Rc<ConnectionState>,
 }
 
-/// Serves one connection until it ends, or until it is idle: then its socket is given back, with nothing read from it that was not
-/// answered, and hyper's buffers are free.
+/// Serves one connection until it ends, and says why; or until it is idle: then its socket is given back, with nothing read from it that
+/// was not answered, and hyper's buffers are free.
 pub(super) async fn run(
     stream: TcpStream,
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
-) -> Option<OwnedFd> {
+) -> Result<OwnedFd, CloseReason> {
     let client = Rc::new(Client {
         stream: RefCell::new(stream),
         unsent: RefCell::default(),
@@ -70,19 +71,20 @@ pub(super) async fn run(
         state: Rc::clone(&state),
     });
     state.belongs_to(&client);
-    if serve(&client).await == End::Closed {
-        return None;
+    if let End::Closed(reason) = serve(&client).await {
+        return Err(reason);
     }
     // hyper is gone, and the requests' futures with it: nobody else holds the client.
-    let client = Rc::try_unwrap(client).ok()?;
-    client.stream.into_inner().into_std().ok().map(OwnedFd::from)
+    let socket = Rc::try_unwrap(client).ok().and_then(|client| client.stream.into_inner().into_std().ok());
+    // A socket that the event loop does not let go could not be parked.
+    socket.map(OwnedFd::from).ok_or(CloseReason::Evicted)
 }
 
 /// How serving a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// The connection is over.
-    Closed,
+    Closed(CloseReason),
     /// Nothing is under way, and has not been for a while.
     Idle,
 }
@@ -111,18 +113,26 @@ async fn serve(client: &Rc<Client>) -> End {
         loop {
             // What went wrong on one connection is that client's affair, and hyper has answered it.
             client.begin_turn();
-            let ended = http.as_mut().poll(cx).is_ready();
+            let ended = http.as_mut().poll(cx);
             let sent = client.flush(cx);
-            if ended || matches!(sent, Poll::Ready(Err(_))) {
-                return Poll::Ready(End::Closed);
+            if let Poll::Ready(outcome) = ended {
+                client.count_refusal(outcome.as_ref().err());
+                return Poll::Ready(End::Closed(state.why_ended(worker.is_draining())));
+            }
+            if matches!(sent, Poll::Ready(Err(_))) {
+                return Poll::Ready(End::Closed(CloseReason::Client));
             }
             if worker.phase.get() == Phase::Closing && state.is_idle() {
-                return Poll::Ready(End::Closed);
+                return Poll::Ready(End::Closed(CloseReason::Drain));
             }
             if worker.parks_at_once() && state.may_park() {
                 return Poll::Ready(End::Idle);
             }
             match keep_time(cx, &mut timer, worker, state) {
+                Watch::End(end) if state.is_left_hanging() => {
+                    client.count_unframed();
+                    return Poll::Ready(end);
+                }
                 Watch::Wait => return Poll::Pending,
                 Watch::Again => {}
                 Watch::End(end) => return Poll::Ready(end),
@@ -180,7 +190,7 @@ fn keep_time(cx: &mut Context<'_>, timer: &mut Timer<'_>, worker: &Worker, state
     while timer.has_passed(cx) {
         match state.overdue(Instant::now(), &worker.limits) {
             Overdue::Not(at) => timer.reset(at),
-            Overdue::Close => return Watch::End(End::Closed),
+            Overdue::Close => return Watch::End(End::Closed(state.why_overdue())),
             // In a drain it is not worth parking.
             Overdue::Idle(_) if worker.phase.get() == Phase::Serving => return Watch::End(End::Idle),
             Overdue::Idle(close_at) => timer.reset(close_at),
@@ -197,12 +207,25 @@ impl Client {
     /// Answers one request and decides whether the connection goes on.
     async fn answer(&self, request: &mut Request<Incoming>) -> Response<Body> {
         let context = &self.worker.context;
-        let arrived = self.state.begin();
-        let mut answer = http::respond(request, context, arrived).await;
-        let draining = self.worker.phase.get() != Phase::Serving;
-        answer.close |= draining && self.has_sent_no_more();
-        self.state.answer(answer.close);
+        let begun = self.state.begin();
+        let mut answer = http::respond(request, context, begun).await;
+        answer.close |= self.worker.is_draining() && self.has_sent_no_more();
+        let now = Instant::now();
+        answer.count(&context.counters, now.saturating_duration_since(begun));
+        self.state.answer(answer.close, now);
         answer.into_response(context, request.headers_mut())
+    }
+
+    /// Counts the answer that hyper has given to what it could make no request of, as it says when the client has taken leave.
+    fn count_refusal(&self, error: Option<&hyper::Error>) {
+        // To the preface of HTTP/2 it says nothing.
+        if error.is_some_and(|error| error.is_parse() && !error.is_parse_version_h2()) {
+            self.count_unframed();
+        }
+    }
+
+    fn count_unframed(&self) {
+        self.worker.context.counters.note_answer(Route::Unframed, 400);
     }
 
     /// Whether nothing has come behind the request in hand: nothing that was read, and nothing that the kernel holds.

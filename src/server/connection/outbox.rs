@@ -86,6 +86,9 @@ impl Client {
             };
             self.state.note_write(matches!(written, Poll::Ready(Some(_))));
             if let Some(written) = ready!(written) {
+                if let Ok(sent) = written {
+                    self.worker.context.counters.bytes_out.add(sent as u64);
+                }
                 return Poll::Ready(written);
             }
         }

@@ -22,14 +22,25 @@ pub(in crate::server) enum Refusal {
 }
 
 impl Refusal {
+    /// The status.
+    pub(in crate::server) fn code(self) -> u16 {
+        match self {
+            Self::BareLineFeed => 400,
+            Self::TargetTooLong => 414,
+            Self::HeadTooLarge => 431,
+            Self::TooSlow => 408,
+            Self::NoRoom => 503,
+        }
+    }
+
     /// The status line's end, and what goes with this status alone.
     fn status(self) -> &'static str {
         match self {
-            Self::BareLineFeed => "400 Bad Request",
-            Self::TargetTooLong => "414 URI Too Long",
-            Self::HeadTooLarge => "431 Request Header Fields Too Large",
-            Self::TooSlow => "408 Request Timeout",
-            Self::NoRoom => "503 Service Unavailable\r\nretry-after: 1",
+            Self::BareLineFeed => "Bad Request",
+            Self::TargetTooLong => "URI Too Long",
+            Self::HeadTooLarge => "Request Header Fields Too Large",
+            Self::TooSlow => "Request Timeout",
+            Self::NoRoom => "Service Unavailable\r\nretry-after: 1",
         }
     }
 
@@ -45,10 +56,10 @@ impl Refusal {
 
     /// The whole response.
     pub(in crate::server) fn render(self, date: &HeaderValue) -> Vec<u8> {
-        let (status, reason) = (self.status(), self.reason());
+        let (code, status, reason) = (self.code(), self.status(), self.reason());
         let date = String::from_utf8_lossy(date.as_bytes());
         format!(
-            "HTTP/1.1 {status}\r\nserver: {SERVER_NAME}\r\ndate: {date}\r\ncontent-type: text/plain\r\n\
+            "HTTP/1.1 {code} {status}\r\nserver: {SERVER_NAME}\r\ndate: {date}\r\ncontent-type: text/plain\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n{reason}",
             reason.len()
         )

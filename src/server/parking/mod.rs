@@ -164,6 +164,11 @@ impl Parking {
         self.queue.borrow().look(keys, |connection, kind, tick| see(&connection.socket, kind, since(tick)))
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queue.borrow().is_empty()
     }

@@ -103,6 +103,11 @@ impl<T> Queue<T> {
         firsts.min_by_key(|(_, since)| *since)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.spots.len()
+    }
+
     /// Goes through those with these keys, each with its kind and since when it is idle; says whether there may be more behind them.
     pub(super) fn look(&self, keys: std::ops::Range<usize>, mut see: impl FnMut(&T, Kind, u32)) -> bool {
         let end = keys.end;

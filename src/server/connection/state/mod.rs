@@ -1,22 +1,22 @@
 //! What is known of one connection, shared by its parts: the guard that reads, the service that answers, the task that keeps
 //! time.
 //!
+//! [`outside`] is what others are told of it.
+//!
 //! **Invariant:** which deadline holds follows from the state alone, so that one timer for each connection serves them all.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::census::peer_of;
 use super::Client;
 use super::refusal::Refusal;
 use crate::config::LimitsArgs;
-use crate::telemetry::labels::ConnectionState as Label;
-use crate::telemetry::listing::Seen;
+
+mod outside;
 
 /// How long a client may take to notice that it was refused, before the socket is closed over unread bytes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -29,8 +29,8 @@ const BUSY_LOOK: Duration = Duration::from_millis(100);
 pub(in crate::server) struct ConnectionState {
     /// When bytes last came.
     last_read: Cell<Instant>,
-    /// Whether no request has begun since then.
-    fresh: Cell<bool>,
+    /// When the last answer was given, or could at last be written: a request in line behind it begins then.
+    settled: Cell<Instant>,
     /// When the timer last found a request under way: idle time begins there, and not with the request.
     last_busy: Cell<Instant>,
     /// When the head that is not whole yet began.
@@ -48,6 +48,8 @@ pub(in crate::server) struct ConnectionState {
     refusal: Cell<Option<Refusal>>,
     /// Whether an answer with `Connection: close` was given.
     closing: Cell<bool>,
+    /// Whether the client has ended its side, or reset the connection.
+    left: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Whose state it is, to be asked for its peer.
     client: RefCell<Weak<Client>>,
@@ -70,7 +72,7 @@ impl ConnectionState {
     pub(in crate::server) fn new(now: Instant) -> Self {
         Self {
             last_read: Cell::new(now),
-            fresh: Cell::new(false),
+            settled: Cell::new(now),
             last_busy: Cell::new(now),
             partial_since: Cell::new(None),
             blocked_since: Cell::new(None),
@@ -80,6 +82,7 @@ impl ConnectionState {
             answered: Cell::new(0),
             refusal: Cell::new(None),
             closing: Cell::new(false),
+            left: Cell::new(false),
             waker: RefCell::new(None),
             client: RefCell::default(),
         }
@@ -104,33 +107,6 @@ impl ConnectionState {
         }
     }
 
-    /// Whose state it is.
-    pub(super) fn belongs_to(&self, client: &Rc<Client>) {
-        *self.client.borrow_mut() = Rc::downgrade(client);
-    }
-
-    /// The client's address, while the kernel knows it.
-    pub(in crate::server) fn peer(&self) -> Option<SocketAddr> {
-        peer_of(&*self.client.borrow().upgrade()?.stream.borrow())
-    }
-
-    /// What it looks like from outside.
-    pub(in crate::server) fn see(&self, now: Instant) -> Seen {
-        let state = if self.closing.get() || self.is_deaf() || self.lingering_since.get().is_some() {
-            Label::Closing
-        } else if self.blocked_since.get().is_some() {
-            Label::Writing
-        } else if self.is_busy() {
-            Label::Handling
-        } else if self.partial_since.get().is_some() {
-            Label::Reading
-        } else {
-            Label::Idle
-        };
-        let idle_s = now.saturating_duration_since(self.last_read.get()).as_secs_f64();
-        Seen { state, idle_s, requests: Some(self.answered.get()) }
-    }
-
     /// Whether a request is being answered, or its answer is still on its way out.
     pub(in crate::server) fn is_busy(&self) -> bool {
         self.answered.get() != self.delivered.get() || self.blocked_since.get().is_some()
@@ -149,7 +125,6 @@ impl ConnectionState {
     /// Bytes came: `heads` whole heads, and after them the beginning of another or not.
     pub(super) fn note_read(&self, now: Instant, heads: u32, within_head: bool) {
         self.last_read.set(now);
-        self.fresh.set(true);
         self.delivered.set(self.delivered.get().wrapping_add(heads));
         if !within_head {
             self.partial_since.set(None);
@@ -161,21 +136,25 @@ impl ConnectionState {
     /// The client took some of what is written to it, or as yet takes no more.
     pub(super) fn note_write(&self, took: bool) {
         if took {
-            self.blocked_since.set(None);
+            if self.blocked_since.take().is_some() {
+                // That the client took no answers is not the next request's wait.
+                self.settled.set(Instant::now());
+            }
         } else if self.blocked_since.get().is_none() {
             self.blocked_since.set(Some(Instant::now()));
         }
     }
 
-    /// The handling of a request begins. For the first one after a read its waits count from the read, which saves a look at
-    /// the clock; those in line behind it begin when it is their turn, which is now.
-    pub(super) fn begin(&self) -> Option<Instant> {
+    /// The handling of a request begins; says since when its time counts. For the first one after a read that is the read, for those in
+    /// line behind it the answer before. Neither needs another look at the clock.
+    pub(super) fn begin(&self) -> Instant {
         self.begun.set(self.begun.get().wrapping_add(1));
-        self.fresh.replace(false).then(|| self.last_read.get())
+        self.last_read.get().max(self.settled.get())
     }
 
     /// A request was answered.
-    pub(super) fn answer(&self, close: bool) {
+    pub(super) fn answer(&self, close: bool, now: Instant) {
+        self.settled.set(now);
         self.answered.set(self.answered.get().wrapping_add(1));
         if close {
             self.closing.set(true);
@@ -185,6 +164,11 @@ impl ConnectionState {
     /// Whether nothing that was read waits behind the request in hand: no request, no part of one, no refusal.
     pub(super) fn is_last_in_line(&self) -> bool {
         self.begun.get() == self.delivered.get() && self.partial_since.get().is_none() && !self.is_deaf()
+    }
+
+    /// The client has ended its side, or reset the connection.
+    pub(super) fn note_left(&self) {
+        self.left.set(true);
     }
 
     /// Whether our side ends the connection, so that the client may still be sending. A request that was handed to hyper and
@@ -300,7 +284,7 @@ mod tests {
             Overdue::Not(after(201)),
             "a request is being answered"
         );
-        state.answer(false);
+        state.answer(false, Instant::now());
         assert_eq!(state.overdue(after(200), &limits), Overdue::Not(after(201)), "idle again");
         assert_eq!(
             state.overdue(after(201), &limits),
@@ -324,13 +308,39 @@ mod tests {
             Overdue::Close,
             "a request is under way"
         );
-        state.answer(false);
+        state.answer(false, Instant::now());
         assert!(!state.is_idle(), "the answer is still on its way out");
         assert_eq!(state.overdue(blocked + limits.idle_timeout, &limits), Overdue::Close, "a head has begun");
         state.note_write(true);
         assert_eq!(state.overdue(blocked + limits.idle_timeout, &limits), Overdue::Head);
         state.refuse(Refusal::TooSlow);
         assert_eq!(state.pressing_deadline(&limits), None, "a head that was refused is refused once");
+    }
+
+    #[test]
+    fn a_request_in_line_begins_where_the_one_before_it_ended() {
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let state = ConnectionState::new(start);
+        state.note_read(after(1), 2, false);
+        assert_eq!(state.begin(), after(1), "the first begins with the read");
+        state.answer(false, after(5));
+        assert_eq!(state.begin(), after(5));
+        state.answer(false, after(6));
+        state.note_read(after(7), 1, false);
+        assert_eq!(state.begin(), after(7), "one that came later begins with its read");
+    }
+
+    #[test]
+    fn time_in_which_the_client_takes_nothing_is_not_the_next_requests() {
+        let long_ago = Instant::now() - Duration::from_mins(1);
+        let state = ConnectionState::new(long_ago);
+        state.note_read(long_ago, 2, false);
+        state.begin();
+        state.answer(false, long_ago);
+        state.note_write(false);
+        state.note_write(true);
+        assert!(state.begin() > long_ago);
     }
 
     #[test]
@@ -352,7 +362,7 @@ mod tests {
         let (start, limits) = (Instant::now(), limits());
         let state = ConnectionState::new(start);
         state.note_read(start, 1, false);
-        state.answer(true);
+        state.answer(true, Instant::now());
         let soon = start + limits.park_after;
         assert_eq!(state.overdue(soon, &limits), Overdue::Not(start + limits.idle_timeout));
         assert_eq!(state.overdue(start + limits.idle_timeout, &limits), Overdue::Close);
@@ -363,7 +373,7 @@ mod tests {
         let state = ConnectionState::new(Instant::now());
         state.refuse(Refusal::BareLineFeed);
         assert_eq!(state.refusal(), Some(Refusal::BareLineFeed));
-        state.answer(true);
+        state.answer(true, Instant::now());
         assert_eq!(state.refusal(), None);
         assert!(state.is_deaf() && state.ends_by_us());
     }
