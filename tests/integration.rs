@@ -9,6 +9,7 @@ mod embedded;
 mod harness;
 mod lab;
 mod lifecycle;
+mod live_page;
 mod load;
 mod readme;
 mod schema;

@@ -5,6 +5,7 @@
 //! every wait is for a condition and has a limit.
 
 mod binaries;
+mod browser;
 mod child;
 mod client;
 mod cluster;
@@ -22,6 +23,7 @@ mod requests;
 mod response;
 mod server;
 
+pub(crate) use browser::{Browser, Window};
 pub(crate) use child::{Finished, Program};
 pub(crate) use client::Client;
 pub(crate) use cluster::Cluster;

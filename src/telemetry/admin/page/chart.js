@@ -4,6 +4,8 @@ const SPAN_MS = 5 * 60 * 1000;
 /** Two points further apart than this are not joined: nobody looked in between. */
 const GAP_MS = 25 * 1000;
 const MARGIN = { left: 52, right: 10, top: 20, bottom: 22 };
+/** What an axis of times spans before there are any, in µs. */
+const NO_TIMES = [10, 10000];
 /** Rows of a chart's table. */
 const MOST_ROWS = 30;
 
@@ -70,7 +72,7 @@ class Chart {
     this.plot.addEventListener('pointermove', at);
     this.plot.addEventListener('pointerdown', at);
     this.plot.addEventListener('pointerleave', () => this.choose(null));
-    this.slider.addEventListener('focus', () => this.choose(this.points.at(-1)?.at_unix_ms ?? null));
+    this.slider.addEventListener('focus', () => this.choose(null));
     this.slider.addEventListener('blur', () => this.choose(null));
     this.slider.addEventListener('input', () => this.choose(this.points[Number(this.slider.value)]?.at_unix_ms ?? null));
     this.slider.addEventListener('keydown', (event) => { if (event.key === 'Escape') this.slider.blur(); });
@@ -118,7 +120,7 @@ class Chart {
     const values = this.points.flatMap((point) => this.about.lines.map((line) => line.of(point))).filter(given);
     const some = values.filter((value) => !this.about.log || value > 0);
     const most = Math.max(0, ...some);
-    this.ticks = this.about.log && some.length ? logTicks(Math.min(...some), most) : evenTicks(some.length ? most : 1, this.about.whole);
+    this.ticks = this.about.log ? logTicks(...(some.length ? [Math.min(...some), most] : NO_TIMES)) : evenTicks(some.length ? most : 1, this.about.whole);
     this.svg.replaceChildren(...this.axes(), ...this.about.lines.flatMap((line) => this.line(line)), ...this.cross());
     this.describe();
   }
@@ -177,9 +179,9 @@ class Chart {
     return nodes;
   }
 
-  /** The point that is looked at, also after newer ones have come. */
+  /** The point that is looked at, also after newer ones have come; with the focus and without a choice the newest. */
   point() {
-    if (this.chosen === null) return null;
+    if (this.chosen === null) return (document.activeElement === this.slider && this.points.at(-1)) || null;
     return this.points.find((point) => point.at_unix_ms >= this.chosen) ?? null;
   }
 

@@ -136,23 +136,28 @@ function cellsOf(worker) {
 function aboutProcess(process) {
   const words = [`process ${process.index}`, `pid ${process.pid}`];
   if (given(process.resident_bytes)) words.push(write(process.resident_bytes, 'bytes'));
-  words.push(`room for ${connections(process.max_connections)}`);
+  if (process.workers.length > 1) words.push(`room for ${connections(process.max_connections)}`);
   if (process.draining) words.push('draining');
   return words.join(', ');
 }
 
-/** The table: a line for each process, one for each of its workers, and all together. */
+/** The lines of the table: each process and each of its workers, or both in one where there is one worker. */
+function linesOf(process) {
+  if (process.workers.length === 1) return [{ name: aboutProcess(process), worker: process.workers[0] }];
+  return [{ name: aboutProcess(process) }, ...process.workers.map((worker) => ({ name: `worker ${worker.index}`, worker }))];
+}
+
 function fillWorkers(status) {
-  const rows = status.processes.flatMap((process) => [{ process }, ...process.workers.map((worker) => ({ worker }))]);
+  const rows = status.processes.flatMap(linesOf);
   const width = at('workers').tHead.rows[0].cells.length;
-  keep(at('workers').tBodies[0], rows.slice(0, MOST_WORKERS), () => make('tr'), (row, { process, worker }) => {
-    const kind = process ? 'process' : 'worker';
+  keep(at('workers').tBodies[0], rows.slice(0, MOST_WORKERS), () => make('tr'), (row, { name, worker }) => {
+    const kind = worker ? 'worker' : 'process';
     if (row.className !== kind) {
       row.className = kind;
-      const head = make('th', process ? { scope: 'rowgroup', colspan: width } : { scope: 'row' });
-      row.replaceChildren(head, ...(process ? [] : Array.from({ length: width - 1 }, () => make('td'))));
+      const head = make('th', worker ? { scope: 'row' } : { scope: 'rowgroup', colspan: width });
+      row.replaceChildren(head, ...(worker ? Array.from({ length: width - 1 }, () => make('td')) : []));
     }
-    say(row.cells[0], process ? aboutProcess(process) : `worker ${worker.index}`);
+    say(row.cells[0], name);
     if (worker) cellsOf(worker).forEach(([value, as], index) => say(row.cells[index + 1], write(value, as)));
   });
   at('more-workers').hidden = rows.length <= MOST_WORKERS;
