@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** what is compared with what was counted elsewhere is compared exactly.
 
+mod counters;
 mod doors;
 mod health;
 mod metrics;
