@@ -7,9 +7,10 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
+use crate::config::sweep::DelayArgs;
 use crate::config::{
     self, ConnectionsArgs, DoctorArgs, InitDbArgs, LoadArgs, Parsed, PoolArgs, ReaderArgs, Refusal,
-    ServeArgs, StatusArgs, TopArgs,
+    ServeArgs, StatusArgs, SweepArgs, TopArgs,
 };
 use crate::exit::Exit;
 
@@ -52,6 +53,11 @@ enum Command {
     /// A process that `load --hold` starts.
     #[command(hide = true)]
     LoadPart,
+    /// Measure a grid of settings, name the smallest pool that serves as well as any, and write a report.
+    Sweep(Box<SweepArgs>),
+    /// A process that `sweep --db-rtt` starts.
+    #[command(hide = true)]
+    DelayPart(DelayArgs),
 }
 
 /// The whole command line as clap sees it, for help texts and the table in the README.
@@ -77,6 +83,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Load(args) => commands::load::run(&args),
         Command::LoadPart => commands::load::run_part(),
+        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::DelayPart(args) => commands::delay_part::run(&args),
     }
 }
 

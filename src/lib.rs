@@ -12,6 +12,7 @@
 //! 7. [`load`] measures a server from outside, and names nothing of the above but its settings.
 //! 8. [`kernel`] reads what the kernel says of limits, memory and sockets.
 //! 9. [`telemetry`] is what workers count, and what follows from it for whoever looks; [`tuning`] says which settings follow.
+//! 10. `sweep` starts servers and loads over a grid of settings, and says which serves best.
 //!
 //! **Invariant:** imports go one way, `main → cli → commands → supervisor → server → http → database → telemetry`; [`config`],
 //! [`kernel`], [`tuning`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
@@ -27,6 +28,7 @@ pub mod load;
 pub mod logging;
 pub mod server;
 mod supervisor;
+mod sweep;
 pub mod telemetry;
 pub mod tuning;
 

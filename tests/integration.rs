@@ -14,6 +14,7 @@ mod load;
 mod readme;
 mod schema;
 mod settings;
+mod sweep;
 mod telemetry;
 mod terminal;
 mod tidy;

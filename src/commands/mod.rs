@@ -8,6 +8,7 @@ use crate::exit::Exit;
 
 mod asker;
 pub(crate) mod connections;
+pub(crate) mod delay_part;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod init_db;
@@ -18,6 +19,7 @@ mod screen;
 pub(crate) mod serve;
 mod service;
 pub(crate) mod status;
+pub(crate) mod sweep;
 pub(crate) mod top;
 
 /// Says what went wrong and passes the exit code on.

@@ -23,6 +23,7 @@ pub mod load;
 mod pgenv;
 pub mod pool;
 pub mod report;
+pub mod sweep;
 pub mod views;
 pub mod words;
 pub mod workers;
@@ -36,6 +37,7 @@ pub use limits::LimitsArgs;
 pub use listen::ListenArgs;
 pub use load::LoadArgs;
 pub use pool::PoolArgs;
+pub use sweep::SweepArgs;
 pub use views::{ConnectionsArgs, StatusArgs, TopArgs};
 pub use workers::{Topology, WorkersArgs};
 

@@ -2,7 +2,8 @@
 //!
 //! [`plan`] says how many connections there will be. Each worker has a [`Database`] of its own: a `deadpool_postgres` pool
 //! ([`pool`]) of its share, used through [`lanes`] (pipelined) or [`exclusive`] checkouts, with one [`session`] for each
-//! request. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private PostgreSQL.
+//! request. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private PostgreSQL;
+//! [`attendant`] looks on from a session of its own.
 //!
 //! **Invariant:** `tokio_postgres` and `deadpool_postgres` are used here and nowhere else, and nothing here knows of HTTP.
 
@@ -14,6 +15,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub mod attendant;
 mod cache;
 mod connect;
 mod dial;

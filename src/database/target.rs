@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::config::SettingsError;
 use crate::config::database::Target;
@@ -94,6 +94,75 @@ pub fn pairs(config: &Config) -> String {
     .map(|(key, value)| format!("{key}='{}'", quote(value)))
     .collect::<Vec<_>>()
     .join(" ")
+}
+
+/// The whole of an address as key=value pairs, its password too, for the environment of a child and for nobody's eyes.
+pub fn secret_pairs(config: &Config) -> String {
+    let hostaddrs = config.get_hostaddrs().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let password = String::from_utf8_lossy(config.get_password().unwrap_or_default()).into_owned();
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let timeout =
+        config.get_connect_timeout().map_or_else(String::new, |timeout| timeout.as_secs().max(1).to_string());
+    let session = match config.get_target_session_attrs() {
+        TargetSessionAttrs::ReadWrite => "read-write",
+        TargetSessionAttrs::ReadOnly => "read-only",
+        _ => "",
+    };
+    // This build speaks without TLS anyway.
+    let sslmode = if config.get_ssl_mode() == SslMode::Disable { "disable" } else { "" };
+    let more = [
+        ("hostaddr", hostaddrs),
+        ("password", password),
+        ("options", text(config.get_options())),
+        ("application_name", text(config.get_application_name())),
+        ("connect_timeout", timeout),
+        ("target_session_attrs", session.to_owned()),
+        ("sslmode", sslmode.to_owned()),
+    ];
+    let filled = more.iter().filter(|(_, value)| !value.is_empty());
+    let words = filled.map(|(key, value)| format!("{key}='{}'", quote(value)));
+    std::iter::once(pairs(config)).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Host and port of a database that is named by one host and reached over TCP.
+pub fn tcp_place(config: &Config) -> Option<(String, u16)> {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match (config.get_hostaddrs(), config.get_hosts()) {
+        ([address], [] | [_]) => Some((address.to_string(), port)),
+        ([], [Host::Tcp(name)]) => Some((name.clone(), port)),
+        _ => None,
+    }
+}
+
+/// The same database by way of another address, such as a forwarder's.
+pub fn moved(config: &Config, to: std::net::SocketAddr) -> Config {
+    let mut moved = Config::new();
+    moved.host(to.ip().to_string()).port(to.port()).ssl_mode(config.get_ssl_mode());
+    moved.target_session_attrs(config.get_target_session_attrs());
+    if let Some(user) = config.get_user() {
+        moved.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        moved.password(password);
+    }
+    if let Some(dbname) = config.get_dbname() {
+        moved.dbname(dbname);
+    }
+    if let Some(options) = config.get_options() {
+        moved.options(options);
+    }
+    finish(moved)
+}
+
+/// Whether a database is named by an address of this machine: a socket's directory, or loopback.
+pub fn is_here(config: &Config) -> bool {
+    let is_loopback =
+        |name: &str| name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+        && config.get_hosts().iter().all(|host| match host {
+            Host::Tcp(name) => !config.get_hostaddrs().is_empty() || is_loopback(name),
+            Host::Unix(_) => true,
+        })
 }
 
 fn is_open(config: &Config, url: &str, key: &str) -> bool {
@@ -198,6 +267,14 @@ mod tests {
         let read = build(Some(&pairs(&config)), &[]).unwrap();
         assert_eq!(describe(&read), "/run/it's here/.s.PGSQL.5433 (hello_world)");
         assert_eq!((read.get_user(), read.get_password()), (Some("benchmarkdbuser"), None));
+    }
+
+    #[test]
+    fn the_whole_address_survives_its_way_through_a_variable() {
+        let url = "host=db1,db2 port=1,2 user=me password='it''s \\\\ here' dbname=rows options='-c a=b' \
+                   application_name=sweep connect_timeout=7 target_session_attrs=read-write sslmode=disable";
+        let config: Config = url.replace("''", "\\'").parse().unwrap();
+        assert_eq!(secret_pairs(&config).parse::<Config>().unwrap(), config);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
 
 use super::cluster::Cluster;
 use super::patience::{PATIENCE, wait_until};
@@ -55,6 +55,19 @@ impl Session {
         self.runtime
             .block_on(self.client.query(query, parameters))
             .unwrap_or_else(|error| panic!("{query}: {error:?}"))
+    }
+
+    /// The one value that a query returns, in PostgreSQL's own words.
+    pub(crate) fn text(&self, query: &str) -> String {
+        let answers = self
+            .runtime
+            .block_on(self.client.simple_query(query))
+            .unwrap_or_else(|error| panic!("{query}: {error:?}"));
+        let mut rows = answers.iter().filter_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        rows.next().unwrap_or_else(|| panic!("{query}: no row")).to_owned()
     }
 
     /// The one `bigint` that a query returns.

@@ -27,7 +27,7 @@ mod house;
 mod inside;
 mod live;
 mod makings;
-mod private;
+pub(super) mod private;
 mod resize;
 mod room;
 mod several;

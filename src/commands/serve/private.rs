@@ -108,7 +108,7 @@ async fn keep(mut embedded: Embedded, mut told: oneshot::Receiver<()>) {
 }
 
 /// What a script is told: whether another setting helps, another program is in the way, or there is no PostgreSQL.
-fn exit_code(error: &EmbeddedError) -> Exit {
+pub(in crate::commands) fn exit_code(error: &EmbeddedError) -> Exit {
     match error {
         EmbeddedError::NotADirectory { .. }
         | EmbeddedError::Exposed { .. }

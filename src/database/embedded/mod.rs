@@ -86,6 +86,11 @@ impl Embedded {
         session::config(&self.site)
     }
 
+    /// The same over TCP; none where it does not listen there.
+    pub fn tcp_config(&self) -> Option<tokio_postgres::Config> {
+        self.site.tcp.then(|| session::tcp_config(&self.site))
+    }
+
     /// The server's version, such as `15.18`.
     pub fn server_version(&self) -> &str {
         &self.server_version

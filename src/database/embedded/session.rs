@@ -43,6 +43,14 @@ pub(super) fn config(site: &Site) -> Config {
     connect_as(site, ROLE, DATABASE)
 }
 
+/// The same over TCP, where the benchmark's user is asked for its password.
+pub(super) fn tcp_config(site: &Site) -> Config {
+    let mut config = Config::new();
+    config.host("127.0.0.1").port(site.port).user(ROLE).password(PASSWORD).dbname(DATABASE);
+    config.application_name("plimsoll");
+    config
+}
+
 fn connect_as(site: &Site, user: &str, database: &str) -> Config {
     let mut config = Config::new();
     config

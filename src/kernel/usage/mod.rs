@@ -1,7 +1,7 @@
 //! What is in use now, read from `/proc` (proc(5)): what connections cost, on the user's side and the kernel's.
 //!
 //! [`memory`] reads a process's resident memory, [`slab`] the kernel's own, [`sockets`] TCP's counters, [`processor`]
-//! a thread's time, and [`listeners`] which processes hold a port.
+//! a thread's time, [`tree`] that of a process and all below it, and [`listeners`] which processes hold a port.
 //!
 //! **Invariant:** each reading is a text first and a value second: parsing touches no file, and `None` means not known.
 
@@ -10,12 +10,14 @@ pub mod memory;
 pub mod processor;
 pub mod slab;
 pub mod sockets;
+pub mod tree;
 
 pub use listeners::listening_processes;
 pub use memory::{ProcessMemory, process_memory, resident_bytes, total_memory};
 pub use processor::thread_time;
 pub use slab::{SlabCache, SlabUsage, slab_usage};
 pub use sockets::{SocketUsage, socket_usage};
+pub use tree::ProcessTable;
 
 /// The number in a line such as `Rss:   1612 kB`, in bytes; the unit is 1024 bytes, whatever its name (proc(5)).
 pub(super) fn kibibytes(text: &str, key: &str) -> Option<u64> {
