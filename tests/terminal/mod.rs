@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** what they show is compared with what was asked of the service, never with how long anything took.
 
+mod pool;
 mod refusals;
+mod service;
 mod stand_in;
 mod top;
 mod watch;

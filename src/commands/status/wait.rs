@@ -77,15 +77,15 @@ fn compare(status: &Status, implied: &Implied) -> String {
     let begin = format!("{} in force{automatic}", counted(in_force.into(), "connection"));
     if status.service.dispatch == "pipelined" {
         return format!(
-            "{begin}, {wanted} implied; requests share connections (--dispatch pipelined), so that the pool does not bound how many are \
-             in flight, and fewer than implied may serve as well"
+            "{begin}, {wanted} implied; requests share connections (--dispatch pipelined), so that fewer than implied serve as well, and W \
+             holds the time for which queries stand in line on a connection"
         );
     }
     if in_force < wanted {
         let each = wanted.div_ceil(status.service.cores.max(1));
         return format!(
-            "{begin}, {wanted} implied: under full load requests queue for a connection while cores have nothing to do. \
-             `plimsoll pool resize {each}` tries it, --pool-per-core {each} keeps it"
+            "{begin}, {wanted} implied: under full load requests queue for a connection while cores have nothing to do, unless \
+             PostgreSQL is at its own limit. `plimsoll pool resize {each}` tries it, --pool-per-core {each} keeps it"
         );
     }
     let rest = if in_force == wanted {
