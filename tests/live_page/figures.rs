@@ -67,6 +67,13 @@ fn charts_speak_and_are_walked_by_keys() {
     stand.load(20);
     let browser = &mut stand.browser;
     browser.wait_for("document.querySelector('[data-chart=throughput] .plot .line') !== null");
+    let axis =
+        "[...document.querySelectorAll('[data-chart=errors] .plot text')].map((text) => text.textContent)";
+    let axis = browser.evaluate(axis);
+    let ticks: Vec<&Value> =
+        axis.as_array().expect("texts").iter().filter(|text| *text != "5xx answers a second").collect();
+    assert_eq!(ticks[0], "0", "no errors are drawn on an axis from 0 on: {axis}");
+    assert!(ticks.iter().any(|text| *text == "1"), "to 1: {axis}");
     let tree = browser.call("Accessibility.getFullAXTree", &json!({}));
     let named = |role: &str| -> Vec<String> {
         let nodes = tree["nodes"].as_array().expect("nodes").iter();

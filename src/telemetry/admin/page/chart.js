@@ -11,7 +11,7 @@ const MOST_ROWS = 30;
 
 /** Ticks from zero in steps of 1, 2 or 5 times a power of ten; whole ones where only those make sense. */
 function evenTicks(most, whole) {
-  const rough = Math.max(most, whole ? 4 : 1e-9) / 4;
+  const rough = Math.max(most, whole ? 4 : 0) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   let step = power * [1, 2, 5, 10].find((times) => times * power >= rough * 0.999);
   if (whole) step = Math.max(1, step);
@@ -120,7 +120,7 @@ class Chart {
     const values = this.points.flatMap((point) => this.about.lines.map((line) => line.of(point))).filter(given);
     const some = values.filter((value) => !this.about.log || value > 0);
     const most = Math.max(0, ...some);
-    this.ticks = this.about.log ? logTicks(...(some.length ? [Math.min(...some), most] : NO_TIMES)) : evenTicks(some.length ? most : 1, this.about.whole);
+    this.ticks = this.about.log ? logTicks(...(some.length ? [Math.min(...some), most] : NO_TIMES)) : evenTicks(most || 1, this.about.whole);
     this.svg.replaceChildren(...this.axes(), ...this.about.lines.flatMap((line) => this.line(line)), ...this.cross());
     this.describe();
   }
