@@ -96,6 +96,9 @@ pub struct Process {
     pub database_trouble: Option<String>,
     /// Whether at least one database connection could be opened, or none was wanted yet.
     pub database_reached: bool,
+    /// Database connections that are open, by which it would hear of the database's end.
+    #[serde(default)]
+    pub database_open: u32,
     /// Whether requests for the database are held back.
     pub paused: bool,
     /// Memory that is resident, in bytes.

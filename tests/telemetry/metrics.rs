@@ -33,11 +33,22 @@ fn they_agree_with_what_was_asked_and_every_family_is_described() {
     assert_eq!(client.get("/nothing").status, 404);
     let text = by_tcp(server.admin_address(), "GET", "/metrics").text();
     let series = series(&text);
-    for (name, value) in [("plimsoll_database_reconnects_total", 0.0), ("plimsoll_database_reached", 1.0)] {
+    for (name, value) in [
+        (r#"plimsoll_http_requests_total{route="db",status="2xx"}"#, 5.0),
+        (r#"plimsoll_http_requests_total{route="other",status="4xx"}"#, 1.0),
+        ("plimsoll_request_duration_seconds_count", 6.0),
+        (r#"plimsoll_request_duration_seconds_bucket{le="+Inf"}"#, 6.0),
+        ("plimsoll_pool_wait_seconds_count", 5.0),
+        ("plimsoll_database_duration_seconds_count", 5.0),
+        ("plimsoll_connections_accepted_total", 1.0),
+        ("plimsoll_database_reconnects_total", 0.0),
+        ("plimsoll_database_reached", 1.0),
+    ] {
         assert_eq!(series.get(name), Some(&value), "{name} in:\n{text}");
     }
     let connections = |state: &str| series[&format!("plimsoll_connections{{state=\"{state}\"}}")];
     assert!((connections("active") + connections("parked") - 1.0).abs() < 0.1, "{text}");
+    assert!(series[r#"plimsoll_pool_connections{state="available"}"#] >= 1.0, "{text}");
     let described = |word: &str| text.lines().filter(|line| line.starts_with(&format!("# {word} "))).count();
     assert_eq!(described("HELP"), described("TYPE"));
     assert_eq!(text.matches("requests_total ").count(), 2, "one family has that name: its HELP and its TYPE");

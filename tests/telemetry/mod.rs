@@ -2,10 +2,12 @@
 //!
 //! **Invariant:** what is compared with what was counted elsewhere is compared exactly.
 
+mod changes;
 mod counters;
 mod doors;
 mod health;
 mod metrics;
+mod several;
 mod status;
 
 use std::net::SocketAddr;

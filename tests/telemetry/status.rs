@@ -4,13 +4,14 @@
 
 use std::net::SocketAddr;
 
+use plimsoll::telemetry::labels::{Route, StatusClass};
 use plimsoll::telemetry::listing::Listing;
 
 use super::{by_socket, status};
-use crate::harness::{TestDatabase, TestServer};
+use crate::harness::{PATIENCE, ServerSetup, TestDatabase, TestServer, request, wait_until};
 
 #[test]
-fn it_says_what_runs() {
+fn it_says_what_runs_and_counts_what_was_asked_exactly() {
     let database = TestDatabase::create();
     let server = TestServer::on(&database);
     let before = status(&server);
@@ -18,6 +19,55 @@ fn it_says_what_runs() {
     assert_eq!(before.service.pid, server.pid());
     assert_eq!(before.service.listening, [server.address().to_string()]);
     assert_eq!((before.totals.requests(), before.now.open, before.ready), (0, 0, true));
+    let mut clients = [server.connect(), server.connect(), server.connect()];
+    for client in &mut clients {
+        for target in ["/json", "/db", "/queries?queries=3", "/nothing"] {
+            client.get(target);
+        }
+    }
+    let after = status(&server);
+    let of = |route: Route, class: StatusClass| after.totals.answered[route][class];
+    assert_eq!((of(Route::Json, StatusClass::Successful), of(Route::Db, StatusClass::Successful)), (3, 3));
+    assert_eq!(
+        (of(Route::Queries, StatusClass::Successful), of(Route::Other, StatusClass::ClientError)),
+        (3, 3)
+    );
+    assert_eq!((after.totals.requests(), after.totals.accepted, after.now.open), (12, 3, 3));
+    assert_eq!(after.totals.request_time.count(), 12);
+    assert!(after.recent.requests > 0.0 && after.recent.seconds > 0.0, "{:?}", after.recent);
+    assert!(after.now.pool.max_size > 0 && after.now.resident_bytes > 0);
+    drop(clients);
+    wait_until("the connections to be counted as closed", PATIENCE, || {
+        let now = status(&server);
+        let closed: u64 = now.totals.closed.values().sum();
+        (now.now.open == 0 && closed == 3).then_some(())
+    });
+}
+
+#[test]
+fn it_answers_while_every_worker_is_busy() {
+    let database = TestDatabase::create();
+    let server = ServerSetup::of(&["serve", "--port", "0", "--lab", "--workers", "1"])
+        .env("DATABASE_URL", database.url())
+        .start();
+    let mut client = server.connect();
+    // Some hundred milliseconds each, on the only worker's thread.
+    let hard = 8;
+    client.send(request("GET", "/lab/burn?bits=20").repeat(hard));
+    let busy = wait_until("the worker to be at it", PATIENCE, || {
+        Some(status(&server)).filter(|seen| seen.now.in_flight == 1)
+    });
+    assert!(busy.totals.requests() < hard as u64, "it is still at it, and the answer is here");
+    let listing = by_socket(&server, "GET", "/connections.json");
+    let listing: Listing = serde_json::from_slice(&listing.body).unwrap();
+    assert_eq!(
+        u64::from(listing.silent_workers) + listing.count,
+        1,
+        "a worker without time is said to be silent"
+    );
+    for _ in 0..hard {
+        assert_eq!(client.receive().status, 200);
+    }
 }
 
 #[test]

@@ -67,6 +67,7 @@ impl Respondent for Inside {
             draining: *self.stop.borrow() != Stop::Run,
             database_trouble,
             database_reached,
+            database_open: self.reach.open(),
             paused: *self.brake.borrow(),
             resident_bytes: resident_bytes(),
             max_connections: self.max_connections,

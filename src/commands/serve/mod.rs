@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** the private PostgreSQL is started before the workers and stopped after them.
 
+use crate::config::admin::{DEFAULT_ADDRESS, default_socket};
 use crate::config::database::{PoolPerCore, Target};
 use crate::config::report::WorkedOut;
 use crate::config::{self, Parsed, Refusal, ServeArgs, SettingsError, Topology};
@@ -128,6 +129,9 @@ fn worked_out(args: &ServeArgs, checked: &Checked) -> Vec<WorkedOut> {
         by_default("listen", addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         by_default("workers", checked.topology.workers.to_string()),
     ];
+    shown.push(by_default("admin", DEFAULT_ADDRESS.to_string()));
+    let port = addresses.first().map_or(args.listen.port, std::net::SocketAddr::port);
+    shown.push(by_default("admin-socket", default_socket(port).display().to_string()));
     if let Some(config) = &checked.given {
         let variable = std::env::var_os("PGSERVICE").filter(|name| !name.is_empty());
         let variable = if variable.is_some() { "PGSERVICE" } else { "PGHOST" };

@@ -81,6 +81,7 @@ pub(super) async fn pause(office: &Office, paused: bool) -> Response<Whole> {
     } else {
         "requests for the database go on"
     };
+    tracing::info!("pool: {done}");
     say(StatusCode::OK, format_args!("{done}{}", except(silent)))
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::change::Change;
 use super::crew::Processes;
-use crate::telemetry::snapshot::{Process, Totals};
+use crate::telemetry::snapshot::Totals;
 use crate::telemetry::status::work_out::{point, reasons, work_out};
 use crate::telemetry::status::{Point, Sample, Service, Status};
 
@@ -116,10 +116,8 @@ impl Office {
     /// The same; and where no process has a database connection by which it would know, the database is asked.
     async fn judged(&self) -> Sample {
         let mut sample = self.sample().await;
-        let is_connected =
-            |process: &Process| process.workers.iter().any(|worker| worker.state.pool.size > 0);
         let serving = || sample.processes.iter().filter(|process| !process.draining);
-        if serving().next().is_some() && !serving().any(is_connected) {
+        if serving().next().is_some() && serving().all(|process| process.database_open == 0) {
             let trouble = self.probe().await.err();
             for process in &mut sample.processes {
                 process.database_reached = trouble.is_none();

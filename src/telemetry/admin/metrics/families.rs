@@ -14,11 +14,15 @@ use prometheus_client::registry::Unit;
 
 use crate::telemetry::by::{By, Label};
 use crate::telemetry::histogram::Distribution;
+use crate::telemetry::labels::StatusClass;
 use crate::telemetry::snapshot::{Pool, Totals, Worker};
 use crate::telemetry::status::{Sample, Service};
 
 /// The bounds of histograms are powers of two nanoseconds, where our own are exact: from 8 µs to 17 s.
 const LE_BITS: std::ops::RangeInclusive<u32> = 13..=34;
+
+/// Classes of status that routes answer with.
+const USUAL: [StatusClass; 3] = [StatusClass::Successful, StatusClass::ClientError, StatusClass::ServerError];
 
 /// All of them at one moment.
 #[derive(Debug)]
@@ -166,7 +170,9 @@ fn requests(to: &mut DescriptorEncoder<'_>, totals: &Totals) -> fmt::Result {
     let answered = totals.answered.iter().flat_map(|(route, classes)| {
         let labels =
             move |class: &'static str| vec![("route", route.word().to_owned()), ("status", class.to_owned())];
-        classes.iter().map(move |(class, count)| (labels(class.word()), *count))
+        // What no route answers with is not there until one does.
+        let shown = classes.iter().filter(|(class, count)| **count > 0 || USUAL.contains(class));
+        shown.map(move |(class, count)| (labels(class.word()), *count))
     });
     counters(
         to,
