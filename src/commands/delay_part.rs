@@ -1,6 +1,6 @@
 //! `plimsoll delay-part`: the process behind `sweep --db-rtt`, which makes PostgreSQL far away.
 //!
-//! **Invariant:** its one line of output says where it listens, and it ends when its standard input closes.
+//! **Invariant:** its one line of output says where it listens; a line of its standard input is another delay, and its end the end.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

@@ -2,8 +2,8 @@
 //!
 //! [`plan`] says how many connections there will be. Each worker has a [`Database`] of its own: a `deadpool_postgres` pool
 //! ([`pool`]) of its share, used through [`lanes`] (pipelined) or [`exclusive`] checkouts, with one [`session`] for each
-//! request. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private PostgreSQL;
-//! [`attendant`] looks on from a session of its own.
+//! request. [`steer`] sizes the pool. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private
+//! PostgreSQL; [`attendant`] looks on from a session of its own.
 //!
 //! **Invariant:** `tokio_postgres` and `deadpool_postgres` are used here and nowhere else, and nothing here knows of HTTP.
 
@@ -38,6 +38,7 @@ mod replaced;
 pub mod schema;
 mod session;
 mod statements;
+mod steer;
 pub mod target;
 mod wire;
 pub mod world;
@@ -53,15 +54,6 @@ use crate::telemetry::counters::WorkerCounters;
 use fortune::FortuneRows;
 use session::{Access, Way};
 use world::World;
-
-/// Gives the pool each new size that a reload has for it.
-async fn resize(access: Access, mut sizes: watch::Receiver<PoolSize>) {
-    // Where nobody changes sizes, the sender is gone from the start.
-    while sizes.changed().await.is_ok() {
-        let size = sizes.borrow_and_update().first();
-        access.resize(size);
-    }
-}
 
 /// One worker's side of the database.
 pub(crate) struct Database {
@@ -91,7 +83,7 @@ impl Database {
         };
         let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
         let access = Access::start(way, paused, patience, counters);
-        tokio::task::spawn_local(resize(access.clone(), sizes));
+        tokio::task::spawn_local(steer::steer(access.clone(), sizes));
         Ok(Self {
             access,
             cache: RefCell::new(cache::WorldCache::new()),

@@ -71,6 +71,16 @@ impl Access {
         }
     }
 
+    /// How requests share connections.
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Where its waits are counted.
+    pub(super) fn counters(&self) -> &WorkerCounters {
+        &self.counters
+    }
+
     /// Ends all connections; for when the worker ends.
     pub(super) fn close(&self) {
         if let Way::Pipelined(lanes) = &self.way {

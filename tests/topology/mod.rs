@@ -9,6 +9,7 @@ mod live;
 mod ready;
 mod reload;
 mod routes;
+mod steering;
 mod stop;
 
 use std::os::unix::fs::PermissionsExt as _;

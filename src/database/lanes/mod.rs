@@ -40,6 +40,8 @@ pub(super) struct Lanes {
     open: RefCell<Vec<Rc<Lane>>>,
     /// How many there may be.
     max_size: Cell<u32>,
+    /// Whether a request would rather have had a lane more than there may be, since it was last asked.
+    wanted_more: Cell<bool>,
     /// Whether a task is opening a lane; there is one at the most, so that a restart of PostgreSQL meets no storm.
     opening: Cell<bool>,
     /// Whether the last attempt failed with no lane open: requests are then refused at once.
@@ -67,6 +69,7 @@ impl Lanes {
         let lanes = Rc::new(Self {
             pool,
             max_size: Cell::new(settings.first_size()),
+            wanted_more: Cell::new(false),
             settings,
             newest,
             reach,
@@ -141,6 +144,9 @@ impl Lanes {
         if closed {
             self.forget_closed();
         }
+        if choice.wants_another && !room {
+            self.wanted_more.set(true);
+        }
         if (closed || (room && choice.wants_another)) && !self.opening.get() {
             self.opening.set(true);
             tokio::task::spawn_local(open::open_one(Rc::clone(self)));
@@ -160,6 +166,11 @@ impl Lanes {
         self.show();
         // Where there may be more now, those who wait may have one opened.
         self.changed.notify_waiters();
+    }
+
+    /// Whether a request would have had a lane more than there may be, since this was last asked.
+    pub(super) fn take_wanted_more(&self) -> bool {
+        self.wanted_more.take()
     }
 
     /// Ends surplus lanes on which nothing is pending; the watch comes back for the others.
