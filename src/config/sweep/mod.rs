@@ -117,7 +117,7 @@ pub struct DelayArgs {
     #[arg(long, value_name = "ADDR:PORT")]
     pub to: std::net::SocketAddr,
     /// The delay of each direction
-    #[arg(long, value_name = "TIME", value_parser = read_wait)]
+    #[arg(long, value_name = "TIME", value_parser = parse_or_zero)]
     pub one_way: Duration,
 }
 

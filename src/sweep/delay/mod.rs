@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use socket2::{Domain, Socket, Type};
 
+use crate::config::duration;
+
 mod poll;
 mod way;
 
@@ -25,6 +27,8 @@ use way::{Outcome, Way};
 
 /// Bytes that are kept for one direction of a connection at the most.
 pub(crate) const MOST_FLYING: usize = 1 << 20;
+/// Bytes of a line of orders, at the most.
+const LONGEST_ORDER: usize = 64;
 /// Connections at once; one more is closed as it comes.
 const MOST_LINES: usize = 16_384;
 
@@ -56,30 +60,61 @@ struct Wire {
     agenda: VecDeque<Due>,
 }
 
-/// Passes bytes on until the other end of `stop` closes, which must be a pipe or a socket.
+/// Passes bytes on until the other end of `orders` closes, which must be a pipe or a socket. A line that comes by it is another delay
+/// of each direction (`1.5ms`), for what is read from then on.
 pub(crate) fn run(
     listener: TcpListener,
     to: SocketAddr,
     one_way: Duration,
-    stop: impl AsFd,
+    orders: impl AsFd,
 ) -> io::Result<()> {
     let poll = Poll::new()?;
     listener.set_nonblocking(true)?;
     poll.add(&listener, Token::Listener)?;
-    poll.add(&stop, Token::Stop)?;
+    poll.add(&orders, Token::Orders)?;
+    let mut words = Vec::new();
     let mut wire =
         Wire { poll, listener, to, one_way, lines: Slab::new(), serials: 0, agenda: VecDeque::new() };
     loop {
         wire.poll.wait(wire.agenda.front().map(|due| due.at))?;
         for token in wire.poll.take() {
             match token {
-                (Token::Stop, _, _) => return Ok(()),
+                (Token::Orders, _, _) => match read_orders(&orders, &mut words)? {
+                    Heard::End => return Ok(()),
+                    Heard::Delay(one_way) => wire.one_way = one_way,
+                    Heard::Nothing => {}
+                },
                 (Token::Listener, _, _) => wire.accept(),
                 (Token::End { key, side }, readable, writable) => wire.wake(key, side, readable, writable),
             }
         }
         wire.release();
     }
+}
+
+/// What came by the orders.
+enum Heard {
+    Nothing,
+    Delay(Duration),
+    End,
+}
+
+/// Reads what is there; the last whole line counts.
+fn read_orders(orders: &impl AsFd, words: &mut Vec<u8>) -> io::Result<Heard> {
+    let mut part = [0; LONGEST_ORDER];
+    let read = rustix::io::read(orders, &mut part)?;
+    if read == 0 {
+        return Ok(Heard::End);
+    }
+    words.extend_from_slice(&part[..read]);
+    let Some(end) = words.iter().rposition(|byte| *byte == b'\n') else {
+        let is_long = words.len() > LONGEST_ORDER;
+        return if is_long { Err(io::ErrorKind::InvalidData.into()) } else { Ok(Heard::Nothing) };
+    };
+    let text = String::from_utf8_lossy(&words[..end]).into_owned();
+    words.drain(..=end);
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    duration::parse_or_zero(line.trim()).map(Heard::Delay).map_err(io::Error::other)
 }
 
 impl Wire {
@@ -148,7 +183,9 @@ impl Wire {
                 return;
             }
             let read = ways[side].read(from);
-            let at = Instant::now() + self.one_way;
+            // Where the way has become shorter, bytes do not overtake those that are on it.
+            let soonest = Instant::now() + self.one_way;
+            let at = self.agenda.back().map_or(soonest, |last| last.at.max(soonest));
             self.agenda.extend((0..read).map(|_| Due { at, key, serial: *serial, side }));
             if outcome == Outcome::Idle || read == 0 {
                 break;
@@ -251,6 +288,26 @@ mod tests {
             assert!(began.elapsed() >= 2 * one_way);
             assert_eq!(byte, [round]);
         }
+    }
+
+    #[test]
+    fn another_length_holds_for_what_comes_after_it_and_nothing_overtakes() {
+        let (listener, to) = server();
+        let (address, mut orders, ran) = wire(to, Duration::ZERO);
+        let mut client = TcpStream::connect(address).unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        let mut sent = Vec::new();
+        for (length, order) in [(40, "20ms\n"), (30, "0ms\n"), (50, "10ms\n0"), (20, ".5ms\n")] {
+            let bytes = noise(length);
+            client.write_all(&bytes).unwrap();
+            sent.extend(bytes);
+            orders.write_all(order.as_bytes()).unwrap();
+        }
+        let mut received = vec![0; sent.len()];
+        other.read_exact(&mut received).unwrap();
+        assert_eq!(received, sent);
+        orders.write_all(b"soon\n").unwrap();
+        assert!(ran.join().unwrap().is_err(), "what is no delay is an error");
     }
 
     #[test]

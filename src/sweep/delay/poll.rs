@@ -16,13 +16,13 @@ use rustix::time::{
 const BATCH: usize = 256;
 const TIMER: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
-const STOP: u64 = u64::MAX - 2;
+const ORDERS: u64 = u64::MAX - 2;
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Listener,
-    Stop,
+    Orders,
     /// One end of the line with this key: 0 the client's, 1 the server's.
     End {
         key: usize,
@@ -54,7 +54,7 @@ impl Poll {
         use epoll::EventFlags as Flags;
         let flags = match token {
             Token::End { .. } => Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET,
-            Token::Listener | Token::Stop => Flags::IN,
+            Token::Listener | Token::Orders => Flags::IN,
         };
         Ok(epoll::add(&self.epoll, watched, epoll::EventData::new_u64(token.pack()), flags)?)
     }
@@ -98,7 +98,7 @@ impl Token {
     fn pack(self) -> u64 {
         match self {
             Self::Listener => LISTENER,
-            Self::Stop => STOP,
+            Self::Orders => ORDERS,
             Self::End { key, side } => (key as u64) << 1 | side as u64,
         }
     }
@@ -106,7 +106,7 @@ impl Token {
     fn unpack(data: u64) -> Self {
         match data {
             LISTENER => Self::Listener,
-            STOP => Self::Stop,
+            ORDERS => Self::Orders,
             _ => Self::End {
                 key: usize::try_from(data >> 1).unwrap_or(usize::MAX),
                 side: usize::from(data & 1 == 1),
@@ -130,7 +130,7 @@ mod tests {
     fn a_token_survives_its_way_through_the_kernel() {
         for token in [
             Token::Listener,
-            Token::Stop,
+            Token::Orders,
             Token::End { key: 0, side: 1 },
             Token::End { key: 12_345, side: 0 },
         ] {
