@@ -8,13 +8,15 @@
 use std::fmt::Write as _;
 
 /// Width and height of a drawing, in its own units.
-const SIZE: (f64, f64) = (720.0, 340.0);
+const SIZE: (f64, f64) = (540.0, 310.0);
 /// What is left free: left, top, right, bottom.
-const MARGIN: (f64, f64, f64, f64) = (76.0, 18.0, 16.0, 52.0);
+const MARGIN: (f64, f64, f64, f64) = (78.0, 28.0, 16.0, 56.0);
 /// Marks on the upright axis, about.
-const TICKS: f64 = 5.0;
+const TICKS: f64 = 4.0;
 /// The least distance between two labels of the level axis.
-const LABEL_ROOM: f64 = 30.0;
+const LABEL_ROOM: f64 = 22.0;
+/// How far above the highest dot whiskers are drawn; one that goes further is cut, so that one odd round does not flatten a line.
+const HEADROOM: f64 = 1.5;
 /// Half the width of a whisker's end.
 const WHISKER: f64 = 4.0;
 /// Series that look different.
@@ -70,10 +72,9 @@ impl Frame {
     fn of(chart: &Chart<'_>) -> Self {
         let dots = || chart.series.iter().flat_map(|line| &line.dots);
         let most_x = dots().map(|dot| dot.x).fold(1.0, f64::max);
-        let highest = dots()
-            .map(|dot| dot.y + dot.half_width.unwrap_or(0.0))
-            .filter(|y| y.is_finite())
-            .fold(0.0, f64::max);
+        let dot = dots().map(|dot| dot.y).filter(|y| y.is_finite()).fold(0.0, f64::max);
+        let whisker = dots().map(|dot| dot.y + dot.half_width.unwrap_or(0.0)).filter(|y| y.is_finite());
+        let highest = whisker.fold(dot, f64::max).min(dot * HEADROOM);
         let highest = if highest > 0.0 { highest } else { 1.0 };
         let step_y = step(highest / TICKS);
         Self { most_x: most_x * 1.03, most_y: (highest / step_y).ceil() * step_y, step_y }
@@ -120,15 +121,15 @@ pub(crate) fn draw(chart: &Chart<'_>) -> String {
 fn draw_band(svg: &mut String, chart: &Chart<'_>, frame: &Frame) {
     let Some((from, to, name)) = chart.band.filter(|(from, ..)| *from < frame.most_x) else { return };
     let (left, right, top) = (frame.x(from), frame.x(to), MARGIN.1);
-    let height = SIZE.1 - MARGIN.3 - top;
+    let (width, height) = ((right - left).max(1.0), SIZE.1 - MARGIN.3 - top);
+    // Near an edge of the drawing the words stand on the inner side.
+    let (at, anchor) = if right > SIZE.0 - 2.0 * MARGIN.2 { (right, "end") } else { (left, "start") };
     // Writing to a String cannot fail.
     let _ = write!(
         svg,
-        "<rect class=\"band\" x=\"{left:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{height}\"/>\
-         <text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-        (right - left).max(1.0),
-        left + 5.0,
-        top + height - 7.0,
+        "<rect class=\"band\" x=\"{left:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"{height}\"/>\
+         <text class=\"note\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+        top - 7.0,
         escape(name)
     );
 }
@@ -142,7 +143,7 @@ fn draw_axes(svg: &mut String, chart: &Chart<'_>, frame: &Frame) {
             svg,
             "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/><text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             left - 8.0,
-            y + 4.0,
+            y + 5.0,
             short(at)
         );
         at += frame.step_y;
@@ -160,7 +161,7 @@ fn draw_axes(svg: &mut String, chart: &Chart<'_>, frame: &Frame) {
             let _ = write!(
                 svg,
                 "<text class=\"tick\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                bottom + 19.0,
+                bottom + 21.0,
                 short(value)
             );
             last = x;
@@ -190,12 +191,14 @@ fn draw_line(svg: &mut String, line: &Line, frame: &Frame) {
     for dot in &line.dots {
         let (x, y) = (frame.x(dot.x), frame.y(dot.y));
         if let Some(half_width) = dot.half_width {
-            let (low, high) = (frame.y(dot.y - half_width), frame.y(dot.y + half_width));
-            let (from, width) = (x - WHISKER, 2.0 * WHISKER);
-            let _ = write!(
-                svg,
-                "<path class=\"whisker\" d=\"M{from:.1} {low:.1}h{width}M{from:.1} {high:.1}h{width}M{x:.1} {low:.1}V{high:.1}\"/>"
-            );
+            let (low, high) = (dot.y - half_width, dot.y + half_width);
+            let _ =
+                write!(svg, "<path class=\"whisker\" d=\"M{x:.1} {:.1}V{:.1}", frame.y(low), frame.y(high));
+            // Without an end it goes on beyond the frame.
+            for end in [low, high].into_iter().filter(|end| (0.0..=frame.most_y).contains(end)) {
+                let _ = write!(svg, "M{:.1} {:.1}h{}", x - WHISKER, frame.y(end), 2.0 * WHISKER);
+            }
+            svg.push_str("\"/>");
         }
         if dot.is_knee {
             let _ = write!(svg, "<circle class=\"knee\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"10\"/>");

@@ -107,6 +107,13 @@ fn per_core(size: u32, cores: u32) -> String {
     written.unwrap_or_else(|| exact.to_string())
 }
 
+impl Way {
+    /// Whether a request has a database connection to itself.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.dispatch.as_deref() == Some("exclusive")
+    }
+}
+
 impl std::fmt::Display for Workload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.route)?;

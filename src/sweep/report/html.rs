@@ -4,13 +4,14 @@
 
 use std::fmt::Write as _;
 
-use super::text::{about_knee, about_rule};
+use super::text::{about_knee, about_law, about_rule};
 use super::{About, time};
 use crate::config::sweep::Axis;
 use crate::sweep::chart::{self, Chart, Dot, Line, escape};
 use crate::sweep::grid::Workload;
 use crate::sweep::statistics::Estimate;
 use crate::sweep::summary::{Figures, Findings, Series, Summary};
+use crate::tuning::littles_law::Rule;
 
 /// What is drawn for each workload: a title, the upright axis, the figure, and its divisor.
 type Drawing = (&'static str, &'static str, fn(&Figures) -> Option<Estimate>, f64);
@@ -83,14 +84,15 @@ fn write_workload(
     }
     page.push_str("</ul>\n<ul>\n");
     for one in series {
-        if let Some(said) = about_rule(findings, one) {
+        for said in [about_rule(findings, one), about_law(findings, one)].into_iter().flatten() {
             let _ = writeln!(page, "<li>{}: {}</li>", escape(&one.way.to_string()), escape(&said));
         }
     }
-    page.push_str("</ul>\n");
+    page.push_str("</ul>\n<div class=\"drawings\">\n");
     for (which, drawing) in DRAWINGS.iter().enumerate() {
         write_drawing(page, findings, &format!("c{at}-{which}"), drawing, series);
     }
+    page.push_str("</div>\n");
     for one in series {
         write_table(page, findings, one);
         write_law(page, findings, one);
@@ -128,7 +130,7 @@ fn write_drawing(page: &mut String, findings: &Findings, id: &str, drawing: &Dra
     let band = findings.rule.map(|(from, to)| (f64::from(from), f64::from(to), "3 to 6 for each core"));
     let drawn =
         chart::draw(&Chart { id: id.to_owned(), title, description, across, up, band, series: lines });
-    let _ = writeln!(page, "<figure>{drawn}<figcaption>{title} ({up}).</figcaption></figure>");
+    let _ = writeln!(page, "<figure><figcaption>{title}</figcaption>{drawn}</figure>");
 }
 
 const COLUMNS: &str = "<th scope=\"col\">requests/s</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">CPU a request: \
@@ -188,21 +190,26 @@ fn write_law(page: &mut String, findings: &Findings, series: &Series) {
         page,
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Little's law, {way}\"><table>\n<caption>What Little's law makes of it, \
          {way}</caption>\n<thead><tr><th scope=\"col\">{}</th><th scope=\"col\">wait/work</th><th scope=\"col\">1 + wait/work</th>\
-         <th scope=\"col\">connections implied, one for each request</th><th scope=\"col\">in use on average (λW)</th>\
+         <th scope=\"col\">{implied} implied</th><th scope=\"col\">in use on average (λW)</th>\
          <th scope=\"col\">3 to 6 for each core</th></tr></thead>\n<tbody>\n",
         findings.axis.noun(),
         way = escape(&series.way.to_string()),
+        implied = if series.way.is_exclusive() { "connections" } else { "requests in flight" },
     );
     for (summary, implied) in known {
         let _ = writeln!(
             page,
-            "<tr><th scope=\"row\">{}</th><td>{:.2}</td><td>{:.2}</td><td>{}</td><td>{:.1}</td><td class=\"sentence\">{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{:.2}</td><td>{:.2}</td><td>{}</td><td>{:.1}</td><td>{}</td></tr>",
             summary.point.size,
             implied.wait_to_work,
             implied.multiplier,
             implied.connections,
             implied.waiting,
-            escape(implied.rule().describe())
+            match implied.rule() {
+                Rule::Below => "below",
+                Rule::Within => "within",
+                Rule::Above => "above",
+            }
         );
     }
     page.push_str("</tbody></table></div>\n");
@@ -251,6 +258,7 @@ mod tests {
             "class=\"whisker\"",
             "2 (knee)",
             "1 + wait/work",
+            "exclusive: Little's law: with 1 database connection, where nothing queues",
             "PostgreSQL 15.18 &lt;private&gt;",
         ] {
             assert!(page.contains(part), "no {part}");

@@ -21,7 +21,7 @@ pub(crate) fn write_text(findings: &Findings) -> String {
         for (at, summary) in series.points.iter().enumerate() {
             let _ = writeln!(text, "{}{}", row(summary), if series.knee == Some(at) { "  knee" } else { "" });
         }
-        if let Some(said) = about_rule(findings, series) {
+        for said in [about_rule(findings, series), about_law(findings, series)].into_iter().flatten() {
             let _ = writeln!(text, "    {said}");
         }
     }
@@ -66,6 +66,24 @@ pub(super) fn about_rule(findings: &Findings, series: &Series) -> Option<String>
         }
         None => format!("no size within 3 to 6 for each core ({from} to {to} {noun}) was measured; {peak}"),
     })
+}
+
+/// What Little's law makes of the work and the wait at the smallest size, where nothing queues within PostgreSQL; nothing where requests
+/// share connections, since they queue on those.
+pub(super) fn about_law(findings: &Findings, series: &Series) -> Option<String> {
+    let smallest = series.points.first().filter(|_| series.way.is_exclusive())?;
+    let implied = smallest.implied?;
+    let (work, wait) = (smallest.figures.server_cpu_us?.mean, smallest.figures.database_us?.mean);
+    Some(format!(
+        "Little's law: with {}, where nothing queues within PostgreSQL, a request takes {} of the server's processor time and holds its \
+         connection for {}; 1 + wait/work is {:.1}, so that {} connections would keep the cores busy ({})",
+        findings.axis.count(smallest.point.size),
+        time(work),
+        time(wait),
+        implied.multiplier,
+        implied.connections,
+        implied.rule().describe()
+    ))
 }
 
 /// The knee and the settings that make it, a line each.
