@@ -1,6 +1,6 @@
 //! What commands draw on: how wide it is, whether it takes colours, and the parts that their pages are made of.
 //!
-//! [`line`] is a line of text with tones, [`table`] a table that leaves out what there is no room for, [`prose`] text under a label, and
+//! [`mod@line`] is a line of text with tones, [`table`] a table that leaves out what there is no room for, [`prose`] text under a label, and
 //! [`figures`] numbers as people read them. The same lines go to a pipe, to a terminal, and to `top`.
 //!
 //! **Invariant:** what is drawn depends on the data and on a [`Screen`] alone; colours repeat what words say.
