@@ -19,6 +19,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::config::duration;
 
+#[cfg_attr(not(target_os = "linux"), path = "poll_elsewhere.rs")]
 mod poll;
 mod way;
 
