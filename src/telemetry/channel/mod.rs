@@ -39,7 +39,7 @@ struct Answered {
     reply: Reply,
 }
 
-/// The next line as a value; none at the end.
+/// The next line that is understood, as a value; none at the end. Others are another version's, whose question is left unanswered.
 async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     loop {
@@ -49,7 +49,13 @@ async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) ->
         line.extend_from_slice(&part[..taken]);
         from.consume(taken);
         match (end, taken) {
-            (Some(_), _) => return Ok(Some(serde_json::from_slice(&line)?)),
+            (Some(_), _) => match serde_json::from_slice(&line) {
+                Ok(value) => return Ok(Some(value)),
+                Err(error) => {
+                    tracing::debug!("a line of the telemetry channel is not understood: {error}");
+                    line.clear();
+                }
+            },
             (None, 0) => return Ok(None),
             _ if line.len() > MOST_LINE => return Err(io::Error::other("a line without end")),
             _ => {}
@@ -62,4 +68,89 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> io:
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     to.write_all(&line).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use futures_util::future::{BoxFuture, FutureExt as _};
+
+    use super::*;
+    use crate::telemetry::listing::{Filter, Listing};
+    use crate::telemetry::questions::Respondent;
+    use crate::telemetry::snapshot::Process;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Counts how often it was looked at, and takes its size for its pid.
+    #[derive(Default)]
+    struct StandIn {
+        looks: AtomicU32,
+        size: AtomicU32,
+    }
+
+    impl Respondent for StandIn {
+        fn snapshot(&self) -> Process {
+            let index = self.looks.fetch_add(1, Ordering::Relaxed);
+            Process { index, pid: self.size.load(Ordering::Relaxed), ..Process::default() }
+        }
+
+        fn list(&self, filter: Filter) -> BoxFuture<'_, Listing> {
+            async move { Listing { count: u64::from(filter.rows), ..Listing::default() } }.boxed()
+        }
+
+        fn pause(&self, _: bool) {}
+
+        fn resize(&self, total: u32) {
+            self.size.store(total, Ordering::Relaxed);
+        }
+    }
+
+    fn run<T>(what: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        runtime.unwrap().block_on(what)
+    }
+
+    #[test]
+    fn questions_are_answered_and_the_farewell_is_the_last_that_is_known() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let post = Post::start(theirs, Arc::new(StandIn::default())).unwrap();
+        run(async {
+            let (tell_end, ended) = tokio::sync::oneshot::channel();
+            let tell_end = RefCell::new(Some(tell_end));
+            let end = move |_: &Rc<Member>| drop(tell_end.take().map(|tell| tell.send(())));
+            let member = Member::begin(ours, end).unwrap();
+            let filter = Filter { rows: 7, ..Filter::default() };
+            let listed = member.ask(Question::List(filter), PATIENCE).await;
+            assert!(matches!(listed, Some(Reply::Listing(listing)) if listing.count == 7));
+            assert_eq!(member.ask(Question::Resize { total: 9 }, PATIENCE).await, Some(Reply::Done));
+            let looked = member.ask(Question::Snapshot, PATIENCE).await;
+            assert!(
+                matches!(looked, Some(Reply::Snapshot(process)) if (process.index, process.pid) == (1, 9))
+            );
+            post.say_farewell();
+            ended.await.unwrap();
+            assert_eq!(member.last().map(|process| process.index), Some(2), "hello, a look, and farewell");
+            assert_eq!(member.ask(Question::Snapshot, PATIENCE).await, None, "it has ended");
+        });
+    }
+
+    #[test]
+    fn what_is_not_understood_is_passed_over() {
+        let lines = b"{\"number\":1,\"question\":{\"dance\":3}}\nnonsense\n{\"number\":2,\"question\":\"snapshot\"}\n";
+        run(async {
+            let mut reader = &lines[..];
+            let asked: Asked = receive(&mut reader).await.unwrap().unwrap();
+            assert_eq!((asked.number, asked.question), (2, Question::Snapshot));
+            assert!(receive::<Asked>(&mut reader).await.unwrap().is_none());
+        });
+    }
 }
