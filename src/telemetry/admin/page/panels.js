@@ -11,11 +11,12 @@ const plural = (count, one, many = `${one}s`) => `${AS.count(count)} ${count ===
 const connections = (count) => plural(count, 'connection');
 const each = (number) => (number < 100 ? number.toFixed(1) : AS.count(Math.round(number)));
 
-/** Every worker with its name: `1`, or `0/1` where there are several processes. */
-function workersOf(status) {
-  const several = status.processes.length > 1;
-  return status.processes.flatMap((process) =>
-    process.workers.map((worker) => ({ worker, name: several ? `${process.index}/${worker.index}` : `${worker.index}` })));
+/** Every worker with its name: `worker 1`, `process 0` where each process has one, else both numbers. */
+function workersOf({ processes }) {
+  const name = processes.length === 1 ? (_, worker) => `worker ${worker.index}`
+    : processes.every(({ workers }) => workers.length === 1) ? (process) => `process ${process.index}`
+      : (process, worker) => `process ${process.index}, worker ${worker.index}`;
+  return processes.flatMap((process) => process.workers.map((worker) => ({ worker, name: name(process, worker) })));
 }
 
 const inUse = (pool) => Math.max(0, pool.size - pool.available);
