@@ -14,7 +14,9 @@ fn show(stand: &mut Stand, changes: &[(&str, Value)]) {
         *field.unwrap_or_else(|| panic!("no {path} in the status")) = value.clone();
     }
     let at = status["at_unix_ms"].clone();
-    stand.browser.evaluate(&format!("window.status_shown = {status}; 0"));
+    stand.browser.evaluate(&format!(
+        "window.status_shown = {status}; document.dispatchEvent(new Event('visibilitychange'))"
+    ));
     if status["version"] == 1 {
         stand.browser.wait_for(&format!("document.documentElement.dataset.at === '{at}'"));
     }
