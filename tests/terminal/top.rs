@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::stand_in::{Answer, StandIn, page};
-use crate::harness::{Pty, ServerSetup};
+use crate::harness::{PATIENCE, Pty, ServerSetup, wait_until};
 
 /// How long an end may take that a key or a signal asks for.
 const SOON: Duration = Duration::from_secs(10);
@@ -19,11 +19,13 @@ fn start(stand_in: &StandIn) -> Pty {
 
 fn expect_given_back(pty: &Pty) {
     assert!(pty.is_as_before(), "keys are not read as before");
-    let written = pty.written();
-    let after =
-        |sequence: &str| written.rfind(sequence).unwrap_or_else(|| panic!("no {sequence:?} in {written:?}"));
-    assert!(after("\x1b[?1049l") > after("\x1b[?1049h"), "the screen from before is not shown again");
-    assert!(after("\x1b[?25h") > after("\x1b[?25l"), "the cursor is not shown again");
+    // What was written last may still be on its way through the terminal when the program has ended.
+    let is_last = |written: &str, sequence: &str, other: &str| written.rfind(sequence) > written.rfind(other);
+    wait_until("the screen from before, and its cursor", PATIENCE, || {
+        let written = pty.written();
+        let screen = is_last(&written, "\x1b[?1049l", "\x1b[?1049h");
+        (screen && is_last(&written, "\x1b[?25h", "\x1b[?25l")).then_some(())
+    });
 }
 
 #[test]
