@@ -126,7 +126,7 @@ mod tests {
         run(async {
             let (tell_end, ended) = tokio::sync::oneshot::channel();
             let tell_end = RefCell::new(Some(tell_end));
-            let end = move |_: &Rc<Member>| drop(tell_end.take().map(|tell| tell.send(())));
+            let end = move |_: &Rc<Member>| tell_end.take().unwrap().send(()).unwrap();
             let member = Member::begin(ours, end).unwrap();
             let filter = Filter { rows: 7, ..Filter::default() };
             let listed = member.ask(Question::List(filter), PATIENCE).await;
