@@ -1,8 +1,8 @@
 //! The point to stay at: where more brings no more.
 //!
-//! Among the points of a workload that served without a failure: those whose throughput is within 3 % of the best; among those the ones
-//! whose p99 is within 5 % of the lowest; of these the smallest, and of two of one size the one that serves more. Where every point had
-//! failures, all count.
+//! Among the points of a workload at which no more than 0.1 % of the requests failed: those whose throughput is within 3 % of the best;
+//! among those the ones whose p99 is within 5 % of the lowest; of these the smallest, and of two of one size the one that serves more.
+//! Where more failed at every point, all count. What counts for the knee counts for the best and for the rule of thumb too.
 //!
 //! **Invariant:** pure, and the point it names is one of those that were measured.
 
@@ -10,6 +10,8 @@
 const AS_GOOD: f64 = 0.97;
 /// How far above the lowest p99 is as low.
 const AS_LOW: f64 = 1.05;
+/// Answers for each failure that is let pass: 0.1 %. One connection that is cut among millions of answers says nothing about a size.
+const ANSWERS_A_FAILURE: u64 = 1000;
 
 /// A point as the knee sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,20 +22,33 @@ pub(crate) struct Candidate {
     pub(crate) rate: f64,
     /// 99 in a hundred answers took no longer, in microseconds; none where there were none.
     pub(crate) p99_us: Option<f64>,
-    /// Whether requests failed.
-    pub(crate) failed: bool,
+    /// Whether more requests failed than [`fails_too_often`] lets pass.
+    pub(crate) fails: bool,
+}
+
+/// Whether so many failures speak against a point: more than one for each thousand answers.
+pub(crate) fn fails_too_often(failed: u64, answered: u64) -> bool {
+    failed.saturating_mul(ANSWERS_A_FAILURE) > answered
+}
+
+/// The indexes of the points that count: those that served and do not fail too often, or all that served where each of them does.
+pub(crate) fn counting(candidates: &[Candidate]) -> Vec<usize> {
+    let served: Vec<usize> = (0..candidates.len()).filter(|at| candidates[*at].rate > 0.0).collect();
+    let sound: Vec<usize> = served.iter().copied().filter(|at| !candidates[*at].fails).collect();
+    if sound.is_empty() { served } else { sound }
+}
+
+/// The index of the highest throughput among those that count; of two alike the first.
+pub(crate) fn best(candidates: &[Candidate]) -> Option<usize> {
+    let rate = |at: &usize| candidates[*at].rate;
+    counting(candidates).into_iter().reduce(|best, at| if rate(&at) > rate(&best) { at } else { best })
 }
 
 /// The index of the knee; none where nothing was served.
 pub(crate) fn find(candidates: &[Candidate]) -> Option<usize> {
-    let without = |failed: bool| {
-        let chosen =
-            candidates.iter().enumerate().filter(move |(_, one)| one.rate > 0.0 && (failed || !one.failed));
-        chosen.collect::<Vec<_>>()
-    };
-    let served = Some(without(false)).filter(|served| !served.is_empty()).unwrap_or_else(|| without(true));
-    let best = served.iter().map(|(_, one)| one.rate).fold(0.0, f64::max);
-    let good: Vec<_> = served.into_iter().filter(|(_, one)| one.rate >= AS_GOOD * best).collect();
+    let best = candidates[best(candidates)?].rate;
+    let served = counting(candidates).into_iter().map(|at| (at, &candidates[at]));
+    let good: Vec<_> = served.filter(|(_, one)| one.rate >= AS_GOOD * best).collect();
     let lowest = good.iter().filter_map(|(_, one)| one.p99_us).fold(f64::INFINITY, f64::min);
     let low = good.into_iter().filter(|(_, one)| one.p99_us.is_none_or(|p99| p99 <= AS_LOW * lowest));
     low.min_by(|(_, left), (_, right)| left.size.cmp(&right.size).then(right.rate.total_cmp(&left.rate)))
@@ -49,7 +64,7 @@ mod tests {
             size: *size,
             rate: *rate,
             p99_us: Some(*p99),
-            failed: false,
+            fails: false,
         };
         let candidates: Vec<Candidate> = table.iter().map(candidate).collect();
         find(&candidates).map(|at| candidates[at].size)
@@ -79,8 +94,23 @@ mod tests {
     }
 
     #[test]
+    fn one_failure_in_a_thousand_answers_is_let_pass_and_two_are_not() {
+        assert!(!fails_too_often(0, 0) && !fails_too_often(1, 1000) && !fails_too_often(1, 4_000_000));
+        assert!(fails_too_often(2, 1000) && fails_too_often(1, 0) && fails_too_often(u64::MAX, 1000));
+    }
+
+    #[test]
+    fn a_point_that_fails_is_neither_best_nor_within_the_best() {
+        let one = |size, rate, fails| Candidate { size, rate, p99_us: Some(5.0), fails };
+        let points = [one(1, 90.0, false), one(2, 99.0, false), one(4, 200.0, true), one(8, 0.0, true)];
+        assert_eq!((counting(&points), best(&points), find(&points)), (vec![0, 1], Some(1), Some(1)));
+        assert_eq!(counting(&points[2..]), [0], "where every point fails, those that served count");
+        assert_eq!(best(&points[3..]), None);
+    }
+
+    #[test]
     fn a_point_with_failures_is_taken_only_where_all_failed() {
-        let one = |size, rate, failed| Candidate { size, rate, p99_us: Some(5.0), failed };
+        let one = |size, rate, fails| Candidate { size, rate, p99_us: Some(5.0), fails };
         assert_eq!(find(&[one(1, 90.0, false), one(2, 100.0, true)]), Some(0));
         assert_eq!(find(&[one(1, 90.0, true), one(2, 100.0, true)]), Some(1));
         assert_eq!(find(&[Candidate { p99_us: None, ..one(3, 5.0, false) }]), Some(0));

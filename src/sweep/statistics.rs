@@ -16,6 +16,16 @@ pub(crate) struct Estimate {
     pub(crate) half_width: Option<f64>,
 }
 
+impl Estimate {
+    /// Whether this one and another may well stand the other way round: their intervals overlap by more than the means differ. Where one
+    /// has no interval nothing is known of that, and the answer is no.
+    pub(crate) fn is_in_doubt_beside(&self, other: &Self) -> bool {
+        let (Some(mine), Some(its)) = (self.half_width, other.half_width) else { return false };
+        let overlap = (self.mean + mine).min(other.mean + its) - (self.mean - mine).max(other.mean - its);
+        overlap > (self.mean - other.mean).abs()
+    }
+}
+
 /// t for a two-sided 95 % and 1, 2, 3 and so on degrees of freedom.
 const T: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -62,6 +72,17 @@ mod tests {
         assert_eq!(estimate(&[7.0]), Some(Estimate { mean: 7.0, half_width: None }));
         assert_eq!(estimate(&[7.0, 7.0]), Some(Estimate { mean: 7.0, half_width: Some(0.0) }));
         assert_eq!(estimate(&[]), None);
+    }
+
+    #[test]
+    fn two_means_are_in_doubt_where_their_intervals_overlap_by_more_than_they_differ() {
+        let one = |mean, half_width| Estimate { mean, half_width };
+        let best = one(100.0, Some(2.0));
+        assert!(one(99.0, Some(2.0)).is_in_doubt_beside(&best), "3 over a difference of 1");
+        assert!(!one(98.0, Some(2.0)).is_in_doubt_beside(&best), "2 over a difference of 2");
+        assert!(!one(98.0, Some(0.5)).is_in_doubt_beside(&best), "0.5 over a difference of 2");
+        assert!(!one(90.0, Some(2.0)).is_in_doubt_beside(&best), "they do not overlap");
+        assert!(!one(99.0, None).is_in_doubt_beside(&best));
     }
 
     #[test]

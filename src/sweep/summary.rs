@@ -88,10 +88,48 @@ pub(crate) struct Series {
     pub(crate) points: Vec<Summary>,
     /// The index of its knee.
     pub(crate) knee: Option<usize>,
-    /// The index of the highest throughput.
+    /// The index of the highest throughput among the points that count.
     pub(crate) best: Option<usize>,
-    /// How the sizes within 3 to 6 for each core did against the best: the least and the most share of its throughput.
+    /// How the sizes within 3 to 6 for each core that count did against the best: the least and the most share of its throughput.
     pub(crate) rule_share: Option<(f64, f64)>,
+    /// The indexes of the points that count for none of these three, since too many requests failed there.
+    pub(crate) left_out: Vec<usize>,
+    /// Whether the intervals of the knee and of the best overlap by more than the two differ.
+    pub(crate) uncertain: bool,
+}
+
+impl Series {
+    fn of(summary: Summary) -> Self {
+        let (workload, way) = (summary.point.workload.clone(), summary.point.way.clone());
+        let (knee, best, rule_share) = (None, None, None);
+        Self {
+            workload,
+            way,
+            points: vec![summary],
+            knee,
+            best,
+            rule_share,
+            left_out: Vec::new(),
+            uncertain: false,
+        }
+    }
+
+    /// Finds what its points say together; one rule says for all of it which of them count.
+    fn conclude(&mut self, rule: Option<(u32, u32)>) {
+        let candidates = candidates(&self.points);
+        let counting = knee::counting(&candidates);
+        self.knee = knee::find(&candidates);
+        self.best = knee::best(&candidates);
+        self.rule_share = rule.zip(self.best).and_then(|((from, to), best)| {
+            let within = counting.iter().filter(|at| (from..=to).contains(&candidates[**at].size));
+            let shares: Vec<f64> = within.map(|at| candidates[*at].rate / candidates[best].rate).collect();
+            let least = shares.iter().copied().reduce(f64::min)?;
+            Some((least, shares.iter().copied().fold(least, f64::max)))
+        });
+        let is_left_out = |at: &usize| candidates[*at].fails && !counting.contains(at);
+        self.left_out = (0..candidates.len()).filter(is_left_out).collect();
+        self.uncertain = is_uncertain(&self.points, self.knee, self.best);
+    }
 }
 
 /// The knee over all series of a workload.
@@ -99,6 +137,8 @@ pub(crate) struct Series {
 pub(crate) struct Knee {
     /// Where.
     pub(crate) summary: Summary,
+    /// Whether its interval and that of the workload's best point overlap by more than the two differ.
+    pub(crate) uncertain: bool,
     /// The settings that make it; none for a server that runs elsewhere.
     pub(crate) settings: Option<String>,
 }
@@ -125,19 +165,16 @@ pub(crate) fn summarise(course: &Course, records: &[Record]) -> Findings {
         grid::points(course).into_iter().filter_map(|point| summarise_point(course, point, records));
     let mut series: Vec<Series> = Vec::new();
     for summary in summaries {
-        let (workload, way) = (summary.point.workload.clone(), summary.point.way.clone());
-        let known = series.last_mut().filter(|series| series.workload == workload && series.way == way);
+        let Point { workload, way, .. } = &summary.point;
+        let known = series.last_mut().filter(|series| series.workload == *workload && series.way == *way);
         if let Some(known) = known {
             known.points.push(summary);
         } else {
-            let points = vec![summary];
-            series.push(Series { workload, way, points, knee: None, best: None, rule_share: None });
+            series.push(Series::of(summary));
         }
     }
     for series in &mut series {
-        series.knee = knee::find(&candidates(&series.points));
-        series.best = best(&series.points);
-        series.rule_share = rule.and_then(|rule| share_within(&series.points, rule));
+        series.conclude(rule);
     }
     let knees =
         grid::workloads(course).iter().filter_map(|workload| knee_of(course, workload, &series)).collect();
@@ -182,6 +219,13 @@ fn imply(figures: &Figures, cores: u32) -> Option<Implied> {
     littles_law::imply(Measured { rate: figures.rate?.mean, work, wait, cores })
 }
 
+impl Summary {
+    /// Whether failures speak against it.
+    pub(crate) fn fails_too_often(&self) -> bool {
+        knee::fails_too_often(self.failed, self.requests)
+    }
+}
+
 fn rate(summary: &Summary) -> f64 {
     summary.figures.rate.map_or(0.0, |rate| rate.mean)
 }
@@ -191,23 +235,17 @@ fn candidates(points: &[Summary]) -> Vec<Candidate> {
         size: summary.point.size,
         rate: rate(summary),
         p99_us: summary.figures.p99_us.map(|p99| p99.mean),
-        failed: summary.failed > 0,
+        fails: summary.fails_too_often(),
     };
     points.iter().map(candidate).collect()
 }
 
-fn best(points: &[Summary]) -> Option<usize> {
-    (0..points.len())
-        .filter(|at| rate(&points[*at]) > 0.0)
-        .max_by(|a, b| rate(&points[*a]).total_cmp(&rate(&points[*b])))
-}
-
-fn share_within(points: &[Summary], (from, to): (u32, u32)) -> Option<(f64, f64)> {
-    let best = rate(&points[best(points)?]);
-    let within = points.iter().filter(|summary| (from..=to).contains(&summary.point.size));
-    let shares: Vec<f64> = within.map(|summary| rate(summary) / best).collect();
-    let least = shares.iter().copied().reduce(f64::min)?;
-    Some((least, shares.iter().copied().fold(least, f64::max)))
+/// Of a knee that is the best itself there is no doubt of this kind.
+fn is_uncertain(points: &[Summary], knee: Option<usize>, best: Option<usize>) -> bool {
+    let estimate = |at: usize| points[at].figures.rate;
+    let pair = knee.zip(best).filter(|(knee, best)| knee != best);
+    pair.and_then(|(knee, best)| Some((estimate(knee)?, estimate(best)?)))
+        .is_some_and(|(knee, best)| knee.is_in_doubt_beside(&best))
 }
 
 fn knee_of(course: &Course, workload: &Workload, series: &[Series]) -> Option<Knee> {
@@ -216,10 +254,13 @@ fn knee_of(course: &Course, workload: &Workload, series: &[Series]) -> Option<Kn
         .filter(|series| series.workload == *workload)
         .flat_map(|series| series.points.clone())
         .collect();
-    let summary = points.get(knee::find(&candidates(&points))?)?.clone();
+    let candidates = candidates(&points);
+    let knee = knee::find(&candidates)?;
+    let uncertain = is_uncertain(&points, Some(knee), knee::best(&candidates));
+    let summary = points.get(knee)?.clone();
     let flags = summary.point.flags(course.axis, course.cores);
     let settings = (!flags.is_empty()).then(|| format!("plimsoll serve {}", flags.join(" ")));
-    Some(Knee { summary, settings })
+    Some(Knee { summary, uncertain, settings })
 }
 
 impl Axis {
@@ -297,6 +338,44 @@ pub(crate) mod tests {
         let few: Vec<Record> = records.into_iter().filter(|record| record.point.size <= 4).collect();
         let findings = summarise(&course, &few);
         assert_eq!(findings.series[1].rule_share, None, "no size within was measured");
+    }
+
+    #[test]
+    fn knee_best_and_rule_leave_out_the_same_points() {
+        let (course, mut records) = example();
+        let fail = |records: &mut Vec<Record>, size: u32, failed: u64| {
+            let of_size = records.iter_mut().filter(|record| record.point.size == size);
+            of_size.for_each(|record| record.reading.failed = failed);
+        };
+        fail(&mut records, 8, 1);
+        let series = &summarise(&course, &records).series[1];
+        assert_eq!(
+            (series.knee, series.best, &series.left_out[..]),
+            (Some(3), Some(3), &[][..]),
+            "one in a thousand"
+        );
+        fail(&mut records, 8, 2);
+        let series = &summarise(&course, &records).series[1];
+        assert_eq!((series.knee, series.best, &series.left_out[..]), (Some(4), Some(4), &[3][..]));
+        assert_eq!(series.rule_share, None, "eight was the only size within");
+    }
+
+    #[test]
+    fn a_knee_that_rounds_do_not_tell_from_the_best_is_uncertain() {
+        let (course, mut records) = example();
+        let spread = |record: &mut Record| {
+            let size = f64::from(record.point.size);
+            record.reading.rate = 10_000.0 + size + if record.round == 0 { 0.0 } else { 500.0 };
+            record.reading.p99_us = Some(100.0);
+        };
+        assert!(
+            summarise(&course, &records).series.iter().all(|series| !series.uncertain),
+            "each is the best"
+        );
+        records.iter_mut().for_each(spread);
+        let findings = summarise(&course, &records);
+        assert!(findings.series[0].uncertain && findings.knees[0].uncertain);
+        assert_eq!((findings.series[0].knee, findings.series[0].best), (Some(0), Some(4)));
     }
 
     #[test]

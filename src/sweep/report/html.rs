@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{about_knee, about_law, about_rule};
+use super::text::{about, about_knee};
 use super::{About, time};
 use crate::config::sweep::Axis;
 use crate::sweep::chart::{self, Chart, Dot, Line, escape};
@@ -61,8 +61,8 @@ pub(super) fn write(about: &About, findings: &Findings) -> String {
     page
 }
 
-const KNEE: &str = "<p class=\"soft\">The knee: among the points without a failed request, those within 3 % of the best throughput; among those, \
-the ones whose p99 is within 5 % of the lowest; of these the smallest. Whiskers are 95 % confidence intervals over the rounds (Student's t); \
+const KNEE: &str = "<p class=\"soft\">The knee: among the points at which no more than 0.1 % of the requests failed, those within 3 % of the best throughput; among those, \
+the ones whose p99 is within 5 % of the lowest; of these the smallest. Whiskers are 95 % confidence intervals over the rounds (Student's t), which play no part in the 3 %; \
 a ring marks the knee of each line.</p>\n";
 
 fn write_workload(
@@ -84,7 +84,7 @@ fn write_workload(
     }
     page.push_str("</ul>\n<ul>\n");
     for one in series {
-        for said in [about_rule(findings, one), about_law(findings, one)].into_iter().flatten() {
+        for said in about(findings, one) {
             let _ = writeln!(page, "<li>{}: {}</li>", escape(&one.way.to_string()), escape(&said));
         }
     }
@@ -230,13 +230,13 @@ fn write_about(page: &mut String, about: &About) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::about;
+    use super::super::tests::about as whole;
     use super::*;
     use crate::sweep::summary::{summarise, tests::example};
 
     fn page() -> String {
         let (course, records) = example();
-        write(&about(), &summarise(&course, &records))
+        write(&whole(), &summarise(&course, &records))
     }
 
     #[test]
@@ -267,6 +267,20 @@ mod tests {
     }
 
     #[test]
+    fn a_point_that_is_left_out_and_a_knee_in_doubt_are_said() {
+        let (course, mut records) = example();
+        records[0].reading.failed = 40;
+        let mut findings = summarise(&course, &records);
+        findings.series[0].uncertain = true;
+        let page = write(&whole(), &findings);
+        assert!(
+            page.contains("left out of the knee, the best and the rule")
+                && page.contains("40 failed, 2000 answered")
+        );
+        assert!(page.contains("the knee of these is uncertain"));
+    }
+
+    #[test]
     fn what_is_opened_is_closed() {
         let page = page();
         for tag in [
@@ -282,7 +296,7 @@ mod tests {
     #[test]
     fn a_sweep_without_a_reading_still_makes_a_page() {
         let (course, _) = example();
-        let about = About { is_whole: false, ..about() };
+        let about = About { is_whole: false, ..whole() };
         assert!(write(&about, &summarise(&course, &[])).contains("Not all of it"));
     }
 }
