@@ -48,6 +48,8 @@ class Sleeper:
         try:
             return all(state_of(os.pread(file, 512, 0)) == b"S" for file in self.states.values())
         except ProcessLookupError:
+            # One of them has ended; the others are looked at anew.
+            self.look_for_threads()
             return False
 
 
