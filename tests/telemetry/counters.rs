@@ -69,6 +69,21 @@ fn totals_are_what_the_load_generator_counted_by_route_and_by_status() {
 }
 
 #[test]
+fn totals_of_three_processes_are_what_the_load_generator_counted() {
+    let database = TestDatabase::create();
+    let server = ServerSetup::of(&["serve", "--port", "0", "--processes", "3", "--workers", "1"])
+        .env("DATABASE_URL", database.url())
+        .start();
+    load(&server, "1200", &["-t1", "-c24", "--path", "/db", "--path", "/json=2"]);
+    let status = at_rest(&server);
+    assert_eq!(status.processes.len(), 3);
+    assert_eq!(status.totals.answered[Route::Db][StatusClass::Successful], 400);
+    assert_eq!(status.totals.answered[Route::Json][StatusClass::Successful], 800);
+    assert_eq!(status.totals.requests(), 1_200);
+    assert_eq!(status.totals.accepted, status.totals.closed[CloseReason::Client]);
+}
+
+#[test]
 fn pipelined_requests_are_counted_and_timed_one_by_one() {
     let server = TestServer::without_database();
     load(&server, "800", &["-t1", "-c2", "--pipeline", "16", "--path", "/plaintext"]);
