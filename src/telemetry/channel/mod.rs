@@ -144,6 +144,21 @@ mod tests {
     }
 
     #[test]
+    fn a_process_ends_though_nobody_reads_its_first_word() {
+        let (_ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        // Until the buffer is full.
+        while std::io::Write::write(&mut theirs, &[b' '; 4096]).is_ok() {}
+        let post = Post::start(theirs, Arc::new(StandIn::default())).unwrap();
+        let (tell, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            post.say_farewell();
+            tell.send(()).unwrap();
+        });
+        ended.recv_timeout(PATIENCE).unwrap();
+    }
+
+    #[test]
     fn what_is_not_understood_is_passed_over() {
         let lines = b"{\"number\":1,\"question\":{\"dance\":3}}\nnonsense\n{\"number\":2,\"question\":\"snapshot\"}\n";
         run(async {

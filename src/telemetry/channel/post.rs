@@ -59,27 +59,27 @@ async fn keep(
 ) -> io::Result<()> {
     let (reader, writer) = tokio::net::UnixStream::from_std(channel)?.into_split();
     let writer = Rc::new(Mutex::new(writer));
-    answer(Question::Snapshot, UNASKED, &respondent, &writer).await?;
+    // Tasks of their own, so that nobody waits on a word that nobody reads: the farewell waits for its turn within its own limit.
+    let say = |question, number| {
+        let (respondent, writer) = (Arc::clone(&respondent), Rc::clone(&writer));
+        tokio::task::spawn_local(async move { answer(question, number, &respondent, &writer).await });
+    };
+    say(Question::Snapshot, UNASKED);
     tokio::select! {
         // Nobody waits for a farewell where the sender went without a word.
         Ok(()) = ended => {
             let last = answer(Question::Snapshot, UNASKED, &respondent, &writer);
             tokio::time::timeout(FAREWELL, last).await.unwrap_or_else(|late| Err(late.into()))
         }
-        done = hear(reader, &respondent, &writer) => done,
+        done = hear(reader, say) => done,
     }
 }
 
 /// Answers what comes, until the supervisor ends. It has no more questions open than it may, and so there are no more tasks.
-async fn hear(
-    reader: OwnedReadHalf,
-    respondent: &Arc<dyn Respondent>,
-    writer: &Rc<Mutex<OwnedWriteHalf>>,
-) -> io::Result<()> {
+async fn hear(reader: OwnedReadHalf, say: impl Fn(Question, u64)) -> io::Result<()> {
     let mut reader = BufReader::new(reader);
     while let Some(Asked { number, question }) = receive(&mut reader).await? {
-        let (respondent, writer) = (Arc::clone(respondent), Rc::clone(writer));
-        tokio::task::spawn_local(async move { answer(question, number, &respondent, &writer).await });
+        say(question, number);
     }
     Ok(())
 }
