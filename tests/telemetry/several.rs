@@ -117,6 +117,29 @@ fn a_process_that_does_not_answer_is_not_waited_for_and_its_counts_stay() {
 }
 
 #[test]
+fn while_no_process_answers_it_is_not_ready() {
+    let database = TestDatabase::create();
+    let server = setup(&database).start();
+    let ready = |status: u16, word: &str| {
+        wait_until(word, PATIENCE, || {
+            let answer = by_socket(&server, "GET", "/readyz");
+            (answer.status == status && answer.text().contains(word)).then_some(())
+        });
+    };
+    ready(200, "it is ready");
+    let pids = pids(&status(&server));
+    for pid in &pids {
+        signal(*pid, Signal::STOP);
+    }
+    ready(503, "no process answers");
+    assert_eq!(by_socket(&server, "GET", "/healthz").status, 200);
+    for pid in &pids {
+        signal(*pid, Signal::CONT);
+    }
+    ready(200, "it is ready");
+}
+
+#[test]
 fn while_all_stop_it_is_not_ready_and_still_counts() {
     let database = TestDatabase::create();
     let mut server = setup(&database).args(&["--drain-grace", "20s", "--drain-deadline", "25s"]).start();

@@ -116,7 +116,7 @@ impl Office {
     /// The same; and where no process has a database connection by which it would know, the database is asked.
     async fn judged(&self) -> Sample {
         let mut sample = self.sample().await;
-        let serving = || sample.processes.iter().filter(|process| !process.draining);
+        let serving = || sample.processes.iter().filter(|process| !process.draining && !process.silent);
         if serving().next().is_some() && serving().all(|process| process.database_open == 0) {
             let trouble = self.probe().await.err();
             for process in &mut sample.processes {

@@ -86,11 +86,14 @@ impl Sample {
 /// Why the service should get no requests now; empty where it may.
 pub fn reasons(now: &Sample) -> Vec<String> {
     let mut reasons = Vec::new();
-    let serving: Vec<&Process> = now.processes.iter().filter(|process| !process.draining).collect();
+    let lasting: Vec<&Process> = now.processes.iter().filter(|process| !process.draining).collect();
+    let serving: Vec<&Process> = lasting.iter().copied().filter(|process| !process.silent).collect();
     if now.processes.is_empty() {
         reasons.push("no process has answered".into());
-    } else if serving.is_empty() {
+    } else if lasting.is_empty() {
         reasons.push("it is stopping".into());
+    } else if serving.is_empty() {
+        reasons.push("no process answers".into());
     }
     if let Some(trouble) = serving.iter().find_map(|process| process.database_trouble.as_ref())
         && !serving.iter().any(|process| process.database_reached)
@@ -298,8 +301,20 @@ mod tests {
             process.database_trouble = Some("refused".into());
         };
         assert_eq!(why(lost), "the database is not reached: refused");
+        assert_eq!(why(|process| process.silent = true), "no process answers");
         assert!(why(|process| process.max_connections = 10).contains("--max-connections"));
         assert_eq!(reasons(&Sample { processes: vec![], ..sample(1, vec![]) }), ["no process has answered"]);
+    }
+
+    #[test]
+    fn one_process_that_answers_is_enough_and_a_silent_one_vouches_for_nothing() {
+        let mut now = sample(1, vec![worker(1, 1, 1)]);
+        let silent = Process { silent: true, ..now.processes[0].clone() };
+        now.processes.push(silent);
+        assert_eq!(reasons(&now), Vec::<String>::new());
+        now.processes[0].database_reached = false;
+        now.processes[0].database_trouble = Some("refused".into());
+        assert_eq!(reasons(&now), ["the database is not reached: refused"]);
     }
 
     #[test]
