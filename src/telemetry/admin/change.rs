@@ -1,7 +1,9 @@
 //! Changes to a running service: its pool's size, and whether requests for the database are held back.
 //!
-//! **Invariant:** a size is judged by whoever owns the plan before any worker hears of it.
+//! **Invariant:** a size is judged by whoever owns the plan before any worker hears of it, and one that is in force in the plan comes
+//! to the workers, whether or not whoever wished for it still waits.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
@@ -12,8 +14,8 @@ use super::query;
 use super::reply::{Whole, say};
 use crate::telemetry::questions::Question;
 
-/// How long the judge may take, who may have to ask PostgreSQL.
-const JUDGED_WITHIN: Duration = Duration::from_secs(3);
+/// How long whoever wishes for a size waits for the judge, who may have to ask PostgreSQL, and for the processes to take it.
+const DONE_WITHIN: Duration = Duration::from_secs(4);
 
 /// Another size for the pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,7 +54,7 @@ pub enum Refusal {
 }
 
 /// Changes the pool's size, if that is found well.
-pub(super) async fn resize(office: &Office, text: &str) -> Response<Whole> {
+pub(super) async fn resize(office: &Rc<Office>, text: &str) -> Response<Whole> {
     let wish = match read(text) {
         Ok(wish) => wish,
         Err(why) => return say(StatusCode::BAD_REQUEST, why),
@@ -61,15 +63,31 @@ pub(super) async fn resize(office: &Office, text: &str) -> Response<Whole> {
     if office.changes.try_send(Change { wish, answer }).is_err() {
         return say(StatusCode::CONFLICT, "the service is stopping, or another change is under way");
     }
-    match tokio::time::timeout(JUDGED_WITHIN, judged).await {
-        Ok(Ok(Ok(resized))) => {
+    // A task of its own: a client that hangs up must not part the processes' sizes from the plan's.
+    let done = tokio::task::spawn_local(carry_out(Rc::clone(office), judged));
+    match tokio::time::timeout(DONE_WITHIN, done).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => say(StatusCode::INTERNAL_SERVER_ERROR, error),
+        Err(_) => say(
+            StatusCode::CONFLICT,
+            "the new size is not judged yet, and may still be taken: `plimsoll status` shows what is in force",
+        ),
+    }
+}
+
+/// Waits for the judge, and passes the size that is in force by then on to the processes.
+async fn carry_out(
+    office: Rc<Office>,
+    judged: oneshot::Receiver<Result<Resized, Refusal>>,
+) -> Response<Whole> {
+    match judged.await {
+        Ok(Ok(resized)) => {
             let silent = office.processes.pass_on(resized.total).await;
             say(StatusCode::OK, format_args!("{}{}", resized.sum, except(silent)))
         }
-        Ok(Ok(Err(Refusal::Invalid(why)))) => say(StatusCode::BAD_REQUEST, why),
-        Ok(Ok(Err(Refusal::Conflict(why)))) => say(StatusCode::CONFLICT, why),
-        Ok(Err(_)) => say(StatusCode::CONFLICT, "the service is stopping"),
-        Err(_) => say(StatusCode::CONFLICT, "nobody could judge the new size in time; ask again"),
+        Ok(Err(Refusal::Invalid(why))) => say(StatusCode::BAD_REQUEST, why),
+        Ok(Err(Refusal::Conflict(why))) => say(StatusCode::CONFLICT, why),
+        Err(_) => say(StatusCode::CONFLICT, "the service is stopping"),
     }
 }
 
@@ -113,7 +131,85 @@ fn read(text: &str) -> Result<Resize, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use futures_util::future::{BoxFuture, FutureExt as _};
+    use tokio::sync::{mpsc, watch};
+
+    use super::super::changes;
+    use super::super::crew::{Ground, Processes};
     use super::*;
+    use crate::telemetry::channel::Post;
+    use crate::telemetry::listing::{Filter, Listing};
+    use crate::telemetry::questions::Respondent;
+    use crate::telemetry::snapshot::Process;
+    use crate::telemetry::status::Service;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Tells the sizes that it hears of.
+    struct Listener(mpsc::UnboundedSender<u32>);
+
+    impl Respondent for Listener {
+        fn snapshot(&self) -> Process {
+            Process::default()
+        }
+
+        fn list(&self, _: Filter) -> BoxFuture<'_, Listing> {
+            async { Listing::default() }.boxed()
+        }
+
+        fn pause(&self, _: bool) {}
+
+        fn resize(&self, total: u32) {
+            self.0.send(total).unwrap();
+        }
+    }
+
+    fn service() -> Service {
+        Service {
+            version: String::new(),
+            pid: 1,
+            started_unix: 0,
+            processes: 2,
+            workers: 1,
+            accept: String::new(),
+            listening: Vec::new(),
+            cores: 2,
+            dispatch: String::new(),
+            connections_total: 8,
+            automatic: false,
+        }
+    }
+
+    #[test]
+    fn a_size_that_was_taken_comes_to_the_processes_though_the_client_hung_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        runtime.unwrap().block_on(async {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let (tell, mut heard) = mpsc::unbounded_channel();
+            let post = Post::start(theirs, Arc::new(Listener(tell))).unwrap();
+            let (newcomers, crew) = mpsc::unbounded_channel();
+            newcomers.send(ours).unwrap();
+            let (_shown, service) = watch::channel(service());
+            let (judge, mut wishes) = changes();
+            let processes = Processes::new(Ground::Several(crew));
+            let office =
+                Rc::new(Office::new(service, processes, judge, Arc::new(|| async { Ok(()) }.boxed())));
+            let change = tokio::select! {
+                response = resize(&office, "total=12") => panic!("nobody has judged it: {}", response.status()),
+                change = wishes.recv() => change.unwrap(),
+            };
+            // The request is gone by now, and its wish is taken all the same.
+            change.answer.send(Ok(Resized { total: 12, sum: String::new() })).unwrap();
+            let size = tokio::time::timeout(PATIENCE, heard.recv()).await;
+            assert_eq!(size.unwrap(), Some(12));
+            post.say_farewell();
+        });
+    }
 
     #[test]
     fn a_size_is_one_number_of_one_kind() {

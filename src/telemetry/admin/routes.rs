@@ -4,6 +4,7 @@
 //! taken for ours.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, HOST, HeaderMap};
@@ -28,7 +29,7 @@ const CHANGES: [&str; 3] = ["/pool/resize", "/pool/pause", "/pool/resume"];
 
 /// Answers one request.
 pub(super) async fn answer(
-    office: &Office,
+    office: &Rc<Office>,
     entrance: Entrance,
     request: Request<Incoming>,
 ) -> Response<Whole> {
