@@ -1,7 +1,10 @@
-//! Ctrl-C and SIGTERM end early what goes on: a run, whose figures so far are printed, or a view.
+//! Ctrl-C, SIGTERM, SIGQUIT and a terminal that goes away (SIGHUP) end early what goes on: a run, whose figures so far are printed, or a
+//! view. Under nohup(1), which ignores SIGHUP, it stays ignored.
 //!
 //! **Invariant:** after the first signal the command ends within a tick, so that no second one is needed.
 
+use std::fs;
+use std::future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Sets `stop` when a signal asks for an end. The thread that listens ends with the process.
 pub(super) fn set_on_signal(stop: &Arc<AtomicBool>) -> io::Result<()> {
@@ -49,20 +52,73 @@ fn on_signal(then: impl FnOnce() + Send + 'static) -> io::Result<()> {
             Err(error) => return drop(installed.send(Err(error))),
         };
         runtime.block_on(async move {
-            let signals = signal(SignalKind::interrupt())
-                .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
-            match signals {
+            match Ends::install() {
                 Err(error) => drop(installed.send(Err(error))),
-                Ok((mut interrupt, mut terminate)) => {
+                Ok(mut ends) => {
                     let _ = installed.send(Ok(()));
-                    tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = terminate.recv() => {}
-                    }
+                    ends.next().await;
                     then();
                 }
             }
         });
     })?;
     wait.recv().map_err(io::Error::other)?
+}
+
+/// The signals that ask for an end.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    /// None where whoever started us had it ignored.
+    hang_up: Option<Signal>,
+}
+
+impl Ends {
+    fn install() -> io::Result<Self> {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hang_up = SignalKind::hangup();
+        let is_ignored = ignores(&status, hang_up.as_raw_value());
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up: if is_ignored { None } else { Some(signal(hang_up)?) },
+        })
+    }
+
+    async fn next(&mut self) {
+        let hung_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.quit.recv() => {}
+            _ = hung_up => {}
+        }
+    }
+}
+
+/// Whether the process of this status ignores a signal: `SigIgn` of proc(5), a bit for each signal from 1 on.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift));
+    mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_is_ignored_is_known_by_its_bit() {
+        let status = "Name:\tplimsoll\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert!(ignores(status, 1) && ignores(status, 13));
+        assert!(!ignores(status, 2) && !ignores("", 1) && !ignores(status, 0));
+    }
 }

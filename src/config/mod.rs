@@ -77,7 +77,7 @@ pub struct ServeArgs {
     pub show_config: bool,
 }
 
-/// What a supervisor says to its children; not for people.
+/// What a supervisor says to its children, and a sweep to its servers; not for people.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChildArgs {
     /// Serve as the process with this index, from 0, under the supervisor at the other end of standard input.
@@ -89,6 +89,9 @@ pub struct ChildArgs {
     /// The fewest of them, where how many serve best is to be found.
     #[arg(long, value_name = "N", hide = true, requires = "process_index")]
     pub connections_least: Option<u32>,
+    /// End at once when standard input ends: what `sweep` says to its servers, so that none outlives it.
+    #[arg(long, hide = true, conflicts_with = "process_index")]
+    pub end_with_input: bool,
 }
 
 /// Settings of `plimsoll init-db`.

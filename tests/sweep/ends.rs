@@ -3,12 +3,13 @@
 //! **Invariant:** nothing that a sweep started is left when it has ended.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::Signal;
 
 use super::{records, tiny};
 use crate::harness::{
-    DataDirectory, PATIENCE, ServerSetup, TestDatabase, processes, unused_port, wait_until,
+    DataDirectory, PATIENCE, Program, ServerSetup, TestDatabase, processes, unused_port, wait_until,
 };
 
 #[test]
@@ -50,6 +51,50 @@ fn ctrl_c_keeps_what_was_measured_and_leaves_no_process() {
         .map(|entry| entry.unwrap().path().join("postmaster.pid"))
         .collect();
     assert!(!left.iter().any(|file| file.exists()), "PostgreSQL is left: {left:?}");
+}
+
+/// A sweep of two processes that takes its time, and all the processes of its first server, supervisor and children.
+fn sweep_of_processes(database: &TestDatabase, out: &Path) -> (Program, Vec<u32>) {
+    let words = ["--axis", "processes", "--processes", "2", "--routes", "/db"];
+    let words = [&["sweep", "--seconds", "20", "--warm-up", "0s", "--connections", "4"], &words[..]].concat();
+    let sweep = ServerSetup::of(&words).env("DATABASE_URL", database.url()).arg("--out").arg(out);
+    let program = sweep.launch();
+    let family = wait_until("a supervisor with two children under load", PATIENCE, || {
+        let children = processes::children_of(program.pid());
+        let is_loading =
+            children.iter().any(|pid| processes::words_of(*pid).iter().any(|word| word == "load"));
+        let mut serving = children.into_iter().map(|pid| [vec![pid], processes::children_of(pid)].concat());
+        serving.find(|family| family.len() == 3).filter(|_| is_loading)
+    });
+    (program, family)
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_a_sweep_with_all_processes_of_its_server() {
+    let database = TestDatabase::create();
+    for signal in [Signal::HUP, Signal::QUIT] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut program, family) = sweep_of_processes(&database, &folder.path().join("out"));
+        program.signal(signal);
+        let finished = program.wait(PATIENCE);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        assert!(finished.stderr.contains("interrupted"), "{finished:?}");
+        for pid in family {
+            assert!(!processes::is_alive(pid), "{pid} is left: {:?}", processes::words_of(pid));
+        }
+    }
+}
+
+#[test]
+fn the_server_of_a_sweep_that_is_killed_ends_too() {
+    let database = TestDatabase::create();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut program, family) = sweep_of_processes(&database, &folder.path().join("out"));
+    program.signal(Signal::KILL);
+    program.wait(PATIENCE);
+    wait_until("the server's processes to end", PATIENCE, || {
+        (!family.iter().any(|pid| processes::is_alive(*pid))).then_some(())
+    });
 }
 
 #[test]

@@ -63,6 +63,11 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit
         Ok(log) => log,
         Err(why) => return fail(Exit::Settings, why),
     };
+    if args.child.end_with_input
+        && let Err(error) = signals::quit_with_input()
+    {
+        return fail(Exit::System, format_args!("standard input cannot be watched: {error}"));
+    }
     let descriptors = socket::raise_descriptor_limit();
     let room = match room(args, &checked, descriptors) {
         Ok(room) => room,

@@ -2,6 +2,10 @@
 //!
 //! **Invariant:** from the moment this is made no stop signal ends the process behind our back.
 
+use std::io;
+use std::thread;
+
+use rustix::process::{self, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Stop;
@@ -15,6 +19,15 @@ pub(super) enum Heard {
     Reload,
 }
 
+/// Sends this process SIGQUIT when its standard input ends, on a thread that ends with the process.
+pub(super) fn quit_with_input() -> io::Result<()> {
+    let watching = thread::Builder::new().name("input".into()).spawn(|| {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = kill_process(process::getpid(), process::Signal::QUIT);
+    });
+    watching.map(drop)
+}
+
 /// The signals that `serve` knows.
 pub(super) struct Signals {
     terminate: Signal,
@@ -25,7 +38,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn install() -> std::io::Result<Self> {
+    pub(super) fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

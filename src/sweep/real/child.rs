@@ -22,30 +22,42 @@ const MOST_OUTPUT: u64 = 1 << 20;
 
 /// A running child.
 #[derive(Debug)]
-pub(super) struct Running(Child);
+pub(super) struct Running {
+    child: Child,
+    /// How long it may take to end by SIGQUIT before it is killed; none for one that is killed at once.
+    gentle: Option<Duration>,
+}
 
 impl Running {
-    /// Starts it.
+    /// Starts one that has no children of its own, and is killed when its handle is gone.
     pub(super) fn start(command: &mut Command) -> Result<Self, Failure> {
         let child = command.process_group(0).spawn();
         child
-            .map(Self)
+            .map(|child| Self { child, gentle: None })
             .map_err(|error| Failure::Failed(format!("this program cannot be started once more: {error}")))
+    }
+
+    /// Starts one that may have children of its own, which only it can end at once: it is asked by SIGQUIT first, and has so long.
+    pub(super) fn start_family(command: &mut Command, patience: Duration) -> Result<Self, Failure> {
+        let mut running = Self::start(command)?;
+        running.gentle = Some(patience);
+        Ok(running)
     }
 
     /// The child itself, for its pipes.
     pub(super) fn child(&mut self) -> &mut Child {
-        &mut self.0
+        &mut self.child
     }
 
     /// Its number.
     pub(super) fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
-    /// Asks it by a signal; it is not waited for yet, so that the number is still its own.
-    pub(super) fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+    /// Asks it by a signal, unless it has ended and its number may be another's.
+    fn signal(&mut self, signal: Signal) {
+        let runs = matches!(self.child.try_wait(), Ok(None));
+        if runs && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
     }
@@ -58,7 +70,7 @@ impl Running {
     ) -> Result<Option<ExitStatus>, Failure> {
         let started = Instant::now();
         loop {
-            let ended = self.0.try_wait();
+            let ended = self.child.try_wait();
             match ended
                 .map_err(|error| Failure::Failed(format!("a child of ours cannot be waited for: {error}")))?
             {
@@ -73,8 +85,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if let Some(patience) = self.gentle {
+            self.signal(Signal::QUIT);
+            let _ = self.wait(patience, &mut || Ok(()));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

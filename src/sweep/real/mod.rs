@@ -75,9 +75,7 @@ impl Measure for Real<'_> {
                 let server =
                     server::Server::start(&self.program, &flags, backing.address(), processes, &self.stop)?;
                 let url = format!("http://{}{}", server.address(), point.workload.route);
-                let reading = self.visit(point, &url, Some((&server, backing)))?;
-                server.stop()?;
-                Ok(reading)
+                self.visit(point, &url, Some((&server, backing)))
             }
             Subject::Elsewhere(url) => {
                 self.visit(point, &format!("http://{}{}", url.authority, point.workload.route), None)

@@ -13,8 +13,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::child::{self, Running};
 use crate::config::admin::Place;
 use crate::sweep::schedule::Failure;
@@ -35,7 +33,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Variables that a program needs to find its files; no setting is among them.
 const KEPT: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"];
 
-/// A server that serves.
+/// A server that serves, and ends at once, with all its processes, when its handle is gone.
 pub(super) struct Server {
     running: Running,
     address: SocketAddr,
@@ -59,8 +57,10 @@ impl Server {
             .env("DATABASE_URL", database)
             .env("PLIMSOLL_ADMIN", "127.0.0.1:0")
             .env("PLIMSOLL_ADMIN_SOCKET", "off");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut running = Running::start(&mut command)?;
+        // Its input is never written to; it closes when the sweep is killed, and the server ends by that.
+        command.arg("--end-with-input");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut running = Running::start_family(&mut command, STOP_PATIENCE)?;
         let lines = follow(&mut running);
         let banner = read_banner(&lines, stop)?;
         let failed =
@@ -89,13 +89,6 @@ impl Server {
     /// What it has counted; none where it has no admin side.
     pub(super) fn totals(&self) -> Result<Option<Totals>, Failure> {
         Ok(self.status()?.map(|status| status.totals))
-    }
-
-    /// Ends it at once.
-    pub(super) fn stop(mut self) -> Result<(), Failure> {
-        self.running.signal(Signal::QUIT);
-        // Past its time it is killed as it is dropped, and so are its children, which find their supervisor gone.
-        self.running.wait(STOP_PATIENCE, &mut || Ok(())).map(drop)
     }
 
     fn status(&self) -> Result<Option<Status>, Failure> {
