@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::{by_socket, status};
 use crate::harness::processes::signal;
-use crate::harness::{Client, PATIENCE, ServerSetup, TestDatabase, TestServer, request, wait_until};
+use crate::harness::{Client, Cluster, PATIENCE, ServerSetup, TestDatabase, TestServer, request, wait_until};
 use crate::lifecycle::load::wait_for_load;
 
 /// One process of two workers, and two of one.
@@ -101,7 +101,8 @@ fn a_size_that_cannot_be_is_refused_with_why_and_nothing_changes() {
         let before = status(&server).service;
         for (what, status, word) in [
             ("total=1", 400, "each of the 2 workers"),
-            ("total=1500", 409, "PostgreSQL has"),
+            ("total=1000", 409, "PostgreSQL has"),
+            ("total=4000000000", 400, "1000 for each core"),
             ("per_core=0", 400, "above 0"),
             ("size=5", 400, "?per_core=N"),
         ] {
@@ -112,6 +113,30 @@ fn a_size_that_cannot_be_is_refused_with_why_and_nothing_changes() {
         assert_eq!(status(&server).service, before);
         assert_eq!(server.connect().get("/db").status, 200);
     }
+}
+
+#[test]
+fn after_a_reload_to_another_postgresql_a_size_is_judged_by_the_room_in_that_one() {
+    let database = TestDatabase::create();
+    // Three of these are kept for superusers.
+    let small = Cluster::start(20);
+    small.administer("postgres").run("CREATE ROLE plimsoll LOGIN PASSWORD 'secret'");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plimsoll.toml");
+    let names = |url: &str| std::fs::write(&file, format!("database-url = '{url}'\n")).unwrap();
+    names(&database.url());
+    let topology = TOPOLOGIES[1].iter().copied();
+    let words: Vec<&str> =
+        ["serve", "--port", "0", "--pool-per-core", "1"].into_iter().chain(topology).collect();
+    let server = ServerSetup::of(&words).arg("--config").arg(&file).start();
+    names(&small.url("postgres"));
+    server.signal(Signal::HUP);
+    server.wait_for_lines("reload: done", 1);
+    let refused = by_socket(&server, "POST", "/pool/resize?total=30");
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("PostgreSQL has"), "{}", refused.text());
+    change(&server, "/pool/resize?total=8");
+    wait_for_size(&server, 8);
 }
 
 #[test]

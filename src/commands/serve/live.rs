@@ -74,7 +74,8 @@ impl<'a> Live<'a> {
         if self.asking.is_some() || self.judging.is_some() {
             return resize::put_off(change);
         }
-        self.judging = resize::judge(self.house, &self.args, &self.plan, self.ground.place.config, change);
+        let config = self.ground.place.config.clone();
+        self.judging = resize::judge(self.house, &self.args, &self.plan, config, change);
     }
 
     /// Takes the size that was judged, if it is found well.
@@ -116,6 +117,9 @@ impl<'a> Live<'a> {
             && let Err(Refused::NoRoom(why) | Refused::Unreached(why)) =
                 contact::check(&anew.checked.plan, &facts, self.reach.open())
         {
+            anew::refuse(&why);
+        } else if let Err(why) = resize::keeps_room(self.house, &self.args, anew.checked.plan) {
+            // By the connections in force: the file may ask for fewer, which this process does not take anew.
             anew::refuse(&why);
         } else {
             self.take(&anew);

@@ -9,15 +9,21 @@ use super::contact::{self, Refused};
 use super::house::House;
 use super::{Checked, room};
 use crate::config::ServeArgs;
+use crate::config::workers::usable_cores;
 use crate::database::Config;
 use crate::database::plan::Plan;
 use crate::database::probe::Facts;
 use crate::telemetry::admin::{Change, Refusal, Resize, Resized};
 
+/// The most database connections for each core, as of the settings.
+const MOST_PER_CORE: u32 = 1_000;
+
 /// A size that is sound, but for the room that PostgreSQL has for it.
 pub(super) struct Judged {
     plan: Plan,
     facts: Result<Facts, String>,
+    /// Connections of ours among those that PostgreSQL has.
+    pub(super) ours: u32,
     answer: oneshot::Sender<Result<Resized, Refusal>>,
 }
 
@@ -31,14 +37,14 @@ pub(super) fn judge<'a>(
     house: &House<'_>,
     args: &ServeArgs,
     in_force: &Plan,
-    config: &'a Config,
+    config: Config,
     change: Change,
 ) -> Option<LocalBoxFuture<'a, Judged>> {
-    let Change { wish, answer } = change;
+    let Change { wish, ours, answer } = change;
     match check(house, args, in_force, wish) {
         Ok(plan) => Some(Box::pin(async move {
-            let facts = contact::look(config).await;
-            Judged { plan, facts, answer }
+            let facts = contact::look(&config).await;
+            Judged { plan, facts, ours, answer }
         })),
         Err(why) => {
             refuse(answer, Refusal::Invalid(why));
@@ -51,12 +57,25 @@ fn check(house: &House<'_>, args: &ServeArgs, in_force: &Plan, wish: Resize) -> 
     let bound = args.database.database_max_conn;
     let plan = match wish {
         Resize::PerCore(number) => in_force.with_per_core(number, bound),
-        Resize::Total(total) => in_force.with_total(total, bound),
+        Resize::Total(total) => {
+            let most = MOST_PER_CORE.saturating_mul(usable_cores().get());
+            if total > most {
+                return Err(format!(
+                    "total is {most} at the most, {MOST_PER_CORE} for each core, not {total}"
+                ));
+            }
+            in_force.with_total(total, bound)
+        }
     };
     let plan = plan.map_err(|error| error.to_string())?;
-    let checked = Checked { plan, topology: house.checked.topology, given: None };
-    room(args, &checked, house.descriptors).map_err(|error| error.to_string())?;
+    keeps_room(house, args, plan)?;
     Ok(plan)
+}
+
+/// Refuses a plan whose descriptors would be taken from clients to whom `--max-connections` promised them.
+pub(super) fn keeps_room(house: &House<'_>, args: &ServeArgs, plan: Plan) -> Result<(), String> {
+    let checked = Checked { plan, topology: house.checked.topology, given: None };
+    room(args, &checked, house.descriptors).map(drop).map_err(|error| error.to_string())
 }
 
 impl Judged {

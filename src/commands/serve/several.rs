@@ -15,6 +15,7 @@ use super::resize::{self, Judged};
 use super::signals::{Heard, Signals};
 use crate::config::ServeArgs;
 use crate::config::words::Words;
+use crate::database::Config;
 use crate::database::plan::Plan;
 use crate::database::probe::Facts;
 use crate::exit::Exit;
@@ -72,6 +73,7 @@ pub(super) async fn serve(
         in_force: house.words(),
         args: Box::new(house.args.clone()),
         plan: house.checked.plan,
+        config: ground.place.config.clone(),
         asking: None,
         judging: None,
         pending: None,
@@ -98,6 +100,8 @@ struct Keeper<'a> {
     in_force: Words,
     args: Box<ServeArgs>,
     plan: Plan,
+    /// The database in force.
+    config: Config,
     /// A reload for which PostgreSQL is being asked; the processes are kept meanwhile.
     asking: Option<LocalBoxFuture<'a, Prepared>>,
     /// A size of the pools for which it is.
@@ -186,14 +190,14 @@ impl Keeper<'_> {
         if self.supervisor.is_reloading() || self.asking.is_some() || self.judging.is_some() {
             return resize::put_off(change);
         }
-        let (house, config) = (self.makings.house, self.ground.place.config);
-        self.judging = resize::judge(house, &self.args, &self.plan, config, change);
+        self.judging = resize::judge(self.makings.house, &self.args, &self.plan, self.config.clone(), change);
     }
 
     /// Takes the size that was judged, if it is found well; the admin side passes it on to the processes that run.
     fn resize(&mut self, judged: Judged) {
         self.judging = None;
-        judged.settle(self.plan.connections_total(), |plan| {
+        let ours = judged.ours;
+        judged.settle(ours, |plan| {
             let launch = self.makings.launch(self.in_force.clone(), plan, &self.args);
             self.supervisor.launch_next_by(launch.map_err(|error| error.to_string())?);
             self.plan = *plan;
@@ -215,7 +219,7 @@ impl Keeper<'_> {
         }
         match self.prepare() {
             Ok((launch, anew)) => {
-                let config = anew.checked.given.clone().unwrap_or_else(|| self.ground.place.config.clone());
+                let config = anew.checked.given.clone().unwrap_or_else(|| self.config.clone());
                 self.asking = Some(Box::pin(async move {
                     let facts = contact::look(&config).await;
                     Prepared { launch, anew, facts }
@@ -242,9 +246,12 @@ impl Keeper<'_> {
     /// Begins to replace the processes, if PostgreSQL has room or cannot be asked.
     fn begin_reload(&mut self, prepared: Prepared) {
         let Prepared { launch, anew, facts } = prepared;
+        let goes_elsewhere =
+            anew.checked.given.as_ref().is_some_and(|given| !is_of_one_server(given, &self.config));
+        let ours = if goes_elsewhere { 0 } else { self.plan.connections_total() };
         if let Ok(facts) = facts
             && let Err(Refused::NoRoom(why) | Refused::Unreached(why)) =
-                contact::check(&anew.checked.plan, &facts, self.plan.connections_total())
+                contact::check(&anew.checked.plan, &facts, ours)
         {
             anew::refuse(&why);
             return self.follow_up();
@@ -260,8 +267,9 @@ impl Keeper<'_> {
                 tracing::error!("reload: the supervisor's own log filter stays: {why}");
             }
             self.desk.note(&anew.args, &anew.checked.plan);
-            if let Some(config) = &anew.checked.given {
-                self.desk.note_database(config);
+            if let Some(config) = anew.checked.given {
+                self.desk.note_database(&config);
+                self.config = config;
             }
             (self.in_force, self.plan, self.args) = (anew.words, anew.checked.plan, anew.args);
         }
@@ -274,6 +282,14 @@ impl Keeper<'_> {
             self.reload();
         }
     }
+}
+
+/// Whether both lead to one PostgreSQL, whichever of its databases they name.
+fn is_of_one_server(one: &Config, other: &Config) -> bool {
+    let places = |config: &Config| {
+        (config.get_hosts().to_vec(), config.get_hostaddrs().to_vec(), config.get_ports().to_vec())
+    };
+    places(one) == places(other)
 }
 
 /// Says that the start ends without a process that serves.

@@ -31,6 +31,8 @@ pub enum Resize {
 pub struct Change {
     /// What is wished for.
     pub wish: Resize,
+    /// Database connections that the processes have open, by what they said last.
+    pub ours: u32,
     /// Where to say what became of it.
     pub answer: oneshot::Sender<Result<Resized, Refusal>>,
 }
@@ -60,7 +62,8 @@ pub(super) async fn resize(office: &Rc<Office>, text: &str) -> Response<Whole> {
         Err(why) => return say(StatusCode::BAD_REQUEST, why),
     };
     let (answer, judged) = oneshot::channel();
-    if office.changes.try_send(Change { wish, answer }).is_err() {
+    let ours = office.sample().await.processes.iter().map(|process| process.database_open).sum();
+    if office.changes.try_send(Change { wish, ours, answer }).is_err() {
         return say(StatusCode::CONFLICT, "the service is stopping, or another change is under way");
     }
     // A task of its own: a client that hangs up must not part the processes' sizes from the plan's.
