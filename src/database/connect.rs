@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{CancelToken, Client, Config, Error, NoTls, SimpleQueryMessage};
@@ -48,6 +49,7 @@ pub(super) struct Connector {
     statements: Statements,
     reach: Arc<Reach>,
     newest: Newest,
+    ends: Ends,
 }
 
 /// What a lane needs of its connection beside the client that the pool hands out.
@@ -85,6 +87,17 @@ impl Line {
 #[derive(Clone, Default)]
 pub(super) struct Newest(Arc<Mutex<Option<Line>>>);
 
+/// Says that a connection ended by itself; several that end at once may be said once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ends(Arc<Notify>);
+
+impl Ends {
+    /// Waits for the next one, or the one that was not heard of yet.
+    pub(super) async fn next(&self) {
+        self.0.notified().await;
+    }
+}
+
 impl Newest {
     /// The line, once.
     pub(super) fn take(&self) -> Option<Line> {
@@ -104,11 +117,15 @@ impl std::fmt::Debug for Newest {
 
 impl Connector {
     pub(super) fn new(driver: Driver, statements: Statements, reach: Arc<Reach>) -> Self {
-        Self { driver, statements, reach, newest: Newest::default() }
+        Self { driver, statements, reach, newest: Newest::default(), ends: Ends::default() }
     }
 
     pub(super) fn newest(&self) -> Newest {
         self.newest.clone()
+    }
+
+    pub(super) fn ends(&self) -> Ends {
+        self.ends.clone()
     }
 
     /// Opens a connection to the first server that takes it.
@@ -157,7 +174,7 @@ impl Connector {
         if is_direct {
             pipeline.share();
         }
-        let open = self.reach.count_open();
+        let (open, ends) = (self.reach.count_open(), self.ends.clone());
         #[expect(
             clippy::disallowed_methods,
             reason = "deadpool wants a handle to a Send task; this runtime has one thread"
@@ -167,6 +184,8 @@ impl Connector {
             if let Err(error) = connection.await {
                 tell_the_end(&error);
             }
+            // The connection is dropped by now, so that its client says that it is closed.
+            ends.0.notify_one();
         })));
         check_session(&client, config).await?;
         if self.statements == Statements::Cached {

@@ -15,6 +15,7 @@ use rand::rngs::SmallRng;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
+use super::connect::Ends;
 use super::error::Error;
 use super::places::{Place, Places};
 use super::pool::{PoolSettings, describe_failure};
@@ -36,7 +37,6 @@ pub(super) struct Exclusive {
     /// After a failed attempt at one more connection: when the next may be made.
     retry_at: Cell<Option<Instant>>,
     queue: Queue,
-    replaced: Replaced,
     shown: Rc<Shown>,
 }
 
@@ -45,6 +45,7 @@ struct Shown {
     counters: Arc<WorkerCounters>,
     /// Connections that requests have.
     in_use: Cell<u32>,
+    replaced: Replaced,
 }
 
 /// One database connection for one request.
@@ -58,14 +59,21 @@ pub(super) struct Checkout {
 }
 
 impl Exclusive {
-    pub(super) fn new(
+    /// Makes the pool and follows its connections' ends; no connection is opened yet.
+    pub(super) fn start(
         settings: PoolSettings,
         reach: Arc<Reach>,
         random: SmallRng,
         counters: Arc<WorkerCounters>,
     ) -> Result<Self, deadpool_postgres::BuildError> {
-        let (pool, _) = super::pool::build(&settings, &reach)?;
+        let (pool, _, ends) = super::pool::build(&settings, &reach)?;
         counters.pool.max_size.set(settings.first_size());
+        let shown = Rc::new(Shown {
+            counters: Arc::clone(&counters),
+            in_use: Cell::new(0),
+            replaced: Replaced::default(),
+        });
+        tokio::task::spawn_local(forget_closed(ends, pool.clone(), Rc::clone(&shown)));
         Ok(Self {
             pool,
             places: Places::new(settings.first_size() as usize),
@@ -74,9 +82,8 @@ impl Exclusive {
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
-            queue: Queue::new(Arc::clone(&counters)),
-            replaced: Replaced::default(),
-            shown: Rc::new(Shown { counters, in_use: Cell::new(0) }),
+            queue: Queue::new(counters),
+            shown,
         })
     }
 
@@ -95,7 +102,7 @@ impl Exclusive {
             shown: Rc::clone(&self.shown),
             _place: place,
         };
-        if new && self.replaced.opened(self.shown.set_size(&self.pool)) {
+        if new && self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
             self.shown.counters.reconnects.note();
         }
         let prepared = Statements::prepare(checkout.object()?, self.settings.statements);
@@ -148,7 +155,7 @@ impl Exclusive {
     pub(super) fn resize(&self, max_size: u32) {
         self.pool.resize(max_size as usize);
         self.places.resize(max_size as usize);
-        self.replaced.resized(max_size);
+        self.shown.replaced.resized(max_size);
         self.shown.counters.pool.max_size.set(max_size);
         self.shown.set_size(&self.pool);
     }
@@ -159,7 +166,8 @@ impl Exclusive {
     }
 
     fn note_failure(&self, why: &str) {
-        let most = if self.pool.status().size == 0 {
+        // Before one more was tried, those that were closed have gone.
+        let most = if self.shown.set_size(&self.pool) == 0 {
             self.reach.lost(why);
             Backoff::MOST
         } else {
@@ -178,6 +186,15 @@ impl Exclusive {
     fn rest(&self, most: Duration) {
         let wait = self.backoff.borrow_mut().next(&mut self.random.borrow_mut(), most);
         self.retry_at.set(Some(Instant::now() + wait));
+    }
+}
+
+/// Takes connections that ended while nobody used them out of the pool, until the worker's runtime ends.
+async fn forget_closed(ends: Ends, pool: Pool, shown: Rc<Shown>) {
+    loop {
+        ends.next().await;
+        pool.retain(|client, _| !client.is_closed());
+        shown.set_size(&pool);
     }
 }
 
@@ -229,12 +246,20 @@ impl Checkout {
     pub(super) fn finish(mut self) {
         drop(self.object.take());
         self.shown.give_back();
+        let gauges = &self.shown.counters.pool;
+        if gauges.size.read() > gauges.max_size.read() {
+            // There are to be fewer by now, and it was closed as it came back.
+            self.shown.set_size(&self.pool);
+        }
     }
 }
 
 impl Drop for Checkout {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
+            if !object.is_closed() {
+                self.shown.replaced.given_up();
+            }
             // An answer may still be pending on it.
             drop(Object::take(object));
             self.shown.give_back();

@@ -78,7 +78,7 @@ impl Database {
             Dispatch::Pipelined => {
                 lanes::Lanes::start(settings, reach, rand::make_rng(), shown).map(Way::Pipelined)
             }
-            Dispatch::Exclusive => exclusive::Exclusive::new(settings, reach, rand::make_rng(), shown)
+            Dispatch::Exclusive => exclusive::Exclusive::start(settings, reach, rand::make_rng(), shown)
                 .map(|pool| Way::Exclusive(Rc::new(pool))),
         };
         let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;

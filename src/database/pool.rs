@@ -13,7 +13,7 @@ use deadpool_postgres::{
 use tokio::sync::watch;
 use tokio_postgres::Config;
 
-use super::connect::{self, Connector, Newest};
+use super::connect::{self, Connector, Ends, Newest};
 use super::error::describe;
 use super::plan::PoolSize;
 use super::reach::Reach;
@@ -44,13 +44,13 @@ impl PoolSettings {
     }
 }
 
-/// Makes the pool; no connection is opened before its first use.
+/// Makes the pool; no connection is opened before its first use. Beside it comes what tells of its connections.
 pub(super) fn build(
     settings: &PoolSettings,
     reach: &Arc<Reach>,
-) -> Result<(Pool, Newest), deadpool_postgres::BuildError> {
+) -> Result<(Pool, Newest, Ends), deadpool_postgres::BuildError> {
     let connector = Connector::new(settings.driver, settings.statements, Arc::clone(reach));
-    let newest = connector.newest();
+    let (newest, ends) = (connector.newest(), connector.ends());
     // Fast: a connection is known to be closed without asking the server.
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
@@ -58,7 +58,7 @@ pub(super) fn build(
     let timeouts = Timeouts { wait: Some(settings.wait), create: patience, recycle: patience };
     let sizes = PoolConfig { max_size: settings.first_size() as usize, timeouts, ..PoolConfig::default() };
     let pool = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1).build()?;
-    Ok((pool, newest))
+    Ok((pool, newest, ends))
 }
 
 /// Why the pool gave no connection, in one line.

@@ -16,6 +16,11 @@ impl Replaced {
         open <= known
     }
 
+    /// One was closed that might have stayed.
+    pub(super) fn given_up(&self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+
     /// There are to be no more than so many.
     pub(super) fn resized(&self, max_size: u32) {
         self.0.set(self.0.get().min(max_size));
@@ -36,5 +41,7 @@ mod tests {
         replaced.resized(2);
         assert!(!replaced.opened(3), "there were to be two, and now there may be more");
         assert!(replaced.opened(1));
+        replaced.given_up();
+        assert!(!replaced.opened(3), "there were three, and one was given up");
     }
 }

@@ -7,6 +7,7 @@ mod counters;
 mod doors;
 mod health;
 mod metrics;
+mod pools;
 mod several;
 mod status;
 

@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::connect::Newest;
+use super::connect::{Ends, Newest};
 use super::error::Error;
 use super::pool::PoolSettings;
 use super::queue::Queue;
@@ -65,7 +65,7 @@ impl Lanes {
         random: SmallRng,
         counters: Arc<WorkerCounters>,
     ) -> Result<Rc<Self>, deadpool_postgres::BuildError> {
-        let (pool, newest) = super::pool::build(&settings, &reach)?;
+        let (pool, newest, ends) = super::pool::build(&settings, &reach)?;
         let lanes = Rc::new(Self {
             pool,
             max_size: Cell::new(settings.first_size()),
@@ -86,7 +86,16 @@ impl Lanes {
         });
         lanes.show();
         tokio::task::spawn_local(watch::watch(Rc::clone(&lanes)));
+        tokio::task::spawn_local(Rc::clone(&lanes).follow_ends(ends));
         Ok(lanes)
+    }
+
+    /// Forgets lanes that end while no request looks at them, until the worker's runtime ends.
+    async fn follow_ends(self: Rc<Self>, ends: Ends) {
+        loop {
+            ends.next().await;
+            self.forget_closed();
+        }
     }
 
     /// Takes a place for `queries` queries on a lane; waits for one, if it must, until the deadline.
@@ -158,9 +167,7 @@ impl Lanes {
     pub(super) fn resize(&self, max_size: u32) {
         self.max_size.set(max_size);
         self.pool.resize(max_size as usize);
-        for (index, lane) in self.open.borrow().iter().enumerate() {
-            lane.set_surplus(index >= max_size as usize);
-        }
+        self.tell_surplus();
         self.replaced.resized(max_size);
         self.end_surplus();
         self.show();
@@ -171,6 +178,13 @@ impl Lanes {
     /// Whether a request would have had a lane more than there may be, since this was last asked.
     pub(super) fn take_wanted_more(&self) -> bool {
         self.wanted_more.take()
+    }
+
+    /// Tells lanes whether they are too many: the last ones are, and one of them takes the place of one before it that is gone.
+    fn tell_surplus(&self) {
+        for (index, lane) in self.open.borrow().iter().enumerate() {
+            lane.set_surplus(index >= self.max_size.get() as usize);
+        }
     }
 
     /// Ends surplus lanes on which nothing is pending; the watch comes back for the others.
@@ -198,7 +212,7 @@ impl Lanes {
         self.show();
     }
 
-    /// Forgets lanes that are gone. With the last one, whoever is waiting to open another need not wait any longer.
+    /// Forgets lanes that are gone, and wakes those who wait, for whom there may be another now. With the last one, whoever is waiting to open another need not wait any longer.
     fn forget_closed(&self) {
         let mut open = self.open.borrow_mut();
         let before = open.len();
@@ -215,7 +229,9 @@ impl Lanes {
         let changed = open.len() != before;
         drop(open);
         if changed {
+            self.tell_surplus();
             self.show();
+            self.changed.notify_waiters();
         }
     }
 
