@@ -175,13 +175,17 @@ impl Server {
         self.views.clone()
     }
 
-    /// Tells all workers to stop, gently or at once; what was said before is not taken back.
+    /// Tells all workers to stop, gently or at once; what was said before is not taken back. Requests that are held back go on, so that
+    /// they are answered before the workers end.
     pub(crate) fn stop(&self, stop: Stop) {
         self.stop.send_if_modified(|before| {
             let is_more = stop > *before;
             *before = stop.max(*before);
             is_more
         });
+        if self.is_stopping() {
+            self.pause.send_replace(false);
+        }
     }
 
     /// Hears when the workers are told to stop.

@@ -164,6 +164,28 @@ fn requests_that_are_held_back_are_answered_when_they_may_go_on() {
 }
 
 #[test]
+fn requests_that_are_held_back_are_answered_by_a_process_that_ends() {
+    let database = TestDatabase::create();
+    for (topology, how) in
+        [(TOPOLOGIES[0], Signal::TERM), (TOPOLOGIES[1], Signal::TERM), (TOPOLOGIES[1], Signal::HUP)]
+    {
+        let server = setup(&database, topology).args(&["--request-deadline", "60s"]).start();
+        change(&server, "/pool/pause");
+        let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(request("GET", "/db"));
+        }
+        wait_until("all of them to be on their way", PATIENCE, || {
+            (status(&server).now.in_flight == 8).then_some(())
+        });
+        server.signal(how);
+        for client in &mut clients {
+            assert_eq!(client.receive().status, 200, "{topology:?} {how:?}");
+        }
+    }
+}
+
+#[test]
 fn a_process_that_is_started_during_a_pause_holds_back_too() {
     let database = TestDatabase::create();
     let server = setup(&database, TOPOLOGIES[1]).args(&["--request-deadline", "200ms"]).start();

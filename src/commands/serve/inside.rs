@@ -90,7 +90,9 @@ impl Respondent for Inside {
     }
 
     fn pause(&self, paused: bool) {
-        self.brake.send_replace(paused);
+        // What is held back while it ends would be cut off, not answered.
+        let is_stopping = *self.stop.borrow() != Stop::Run;
+        self.brake.send_replace(paused && !is_stopping);
     }
 
     fn resize(&self, total: u32) {
