@@ -93,7 +93,7 @@ labels! {
         Evicted => "evicted",
         /// There was no place for it.
         Full => "full",
-        /// The worker is ending.
+        /// The worker is ending, or was ended with its process.
         Drain => "drain",
     }
 }

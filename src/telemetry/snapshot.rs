@@ -13,7 +13,8 @@ use super::labels::{CloseReason, DatabaseFailure, Route, StatusClass};
 /// What only grows, of one worker or of several together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Connections taken off a listener.
+    /// Connections taken off a listener. Each is open or has ended, but for the few that are told just now that there is no place for
+    /// them.
     pub accepted: u64,
     /// Attempts to accept that failed for want of descriptors or memory.
     pub accept_errors: u64,
@@ -23,13 +24,13 @@ pub struct Totals {
     pub begun: u64,
     /// Requests answered, by [`Route`] and [`StatusClass`].
     pub answered: By<Route, By<StatusClass, u64>>,
-    /// Requests whose client left before they were answered.
+    /// Requests whose client left before they were answered, or whose process ended.
     pub abandoned: u64,
     /// Bytes read from clients.
     pub bytes_in: u64,
     /// Bytes written to clients.
     pub bytes_out: u64,
-    /// From the read that brought a request to its answer.
+    /// From the read that brought a request to its answer, of all that have begun.
     pub request_time: Distribution,
     /// Waits for a place on a lane, or for a checkout.
     pub pool_wait: Distribution,
@@ -48,7 +49,7 @@ pub struct Totals {
 /// What is so now, of one worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Connections that are open.
+    /// Connections that have a place. One that an acceptor took is among them before its worker counts it as accepted.
     pub open: u64,
     /// Those of them that are parked.
     pub parked: u64,
@@ -160,6 +161,17 @@ impl Totals {
         self.requests() - unframed + self.abandoned
     }
 
+    /// The same once the process that counted is gone: what was being handled was abandoned, and what was connected was closed as the
+    /// worker ended. After an orderly end there is neither.
+    #[must_use]
+    pub fn ended(&self) -> Self {
+        let mut ended = self.clone();
+        ended.abandoned += self.in_flight();
+        let closed: u64 = self.closed.values().sum();
+        ended.closed[CloseReason::Drain] += self.accepted.saturating_sub(closed);
+        ended
+    }
+
     /// Both together.
     pub fn add(&mut self, other: &Self) {
         self.combine(other, u64::wrapping_add);
@@ -255,6 +267,15 @@ mod tests {
         assert_eq!(totals.in_flight(), 1, "what never reached a route never was in flight");
         assert_eq!(totals.closed[CloseReason::Idle], 1);
         assert_eq!(totals.request_time.count(), 3);
+    }
+
+    #[test]
+    fn of_what_has_ended_nothing_is_under_way_or_connected() {
+        let counted = Totals { accepted: 5, ..counted(3) };
+        let ended = counted.ended();
+        assert_eq!((ended.in_flight(), ended.abandoned), (0, 1));
+        assert_eq!((ended.closed[CloseReason::Idle], ended.closed[CloseReason::Drain]), (1, 4));
+        assert_eq!(ended.ended(), ended, "what ended in order has nothing left");
     }
 
     #[test]

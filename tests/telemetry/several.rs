@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll::telemetry::labels::{Route, StatusClass};
+use plimsoll::telemetry::labels::{CloseReason, Route, StatusClass};
 use plimsoll::telemetry::status::Status;
 use rustix::process::Signal;
 
@@ -92,8 +92,34 @@ fn after_a_kill_nothing_that_was_shown_is_less() {
             (last.processes.len() == PROCESSES && !pids(&last).contains(&killed)).then_some(())
         });
         assert_eq!(answered(&last), 30, "round {round}");
+        let closed: u64 = last.totals.closed.values().sum();
+        assert_eq!(last.totals.accepted, last.now.open + closed, "round {round}");
     }
     drop(clients);
+}
+
+#[test]
+fn what_a_killed_process_had_under_way_is_under_way_no_longer() {
+    let database = TestDatabase::create();
+    let server = setup(&database).args(&["--request-deadline", "60s"]).start();
+    assert_eq!(by_socket(&server, "POST", "/pool/pause").status, 200);
+    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(request("GET", "/db"));
+    }
+    let before = wait_until("all of them to be on their way", PATIENCE, || {
+        let seen = status(&server);
+        (seen.now.in_flight == 60).then_some(seen)
+    });
+    let killed = before.processes[0].pid;
+    signal(killed, Signal::KILL);
+    let after = wait_until("another process in its place", PATIENCE, || {
+        let seen = status(&server);
+        (seen.processes.len() == PROCESSES && !pids(&seen).contains(&killed)).then_some(seen)
+    });
+    assert!(after.now.open < 60, "{after:?}");
+    assert_eq!((after.now.in_flight, after.totals.abandoned), (after.now.open, 60 - after.now.open));
+    assert_eq!(after.totals.closed[CloseReason::Drain], 60 - after.now.open);
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Crew {
         self.members.borrow_mut().retain(|other| !Rc::ptr_eq(other, member));
         let mut ended = self.ended.borrow_mut();
         for worker in member.last().iter().flat_map(|process| &process.workers) {
-            ended.add(&worker.totals);
+            ended.add(&worker.totals.ended());
         }
     }
 
