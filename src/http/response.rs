@@ -140,10 +140,12 @@ impl Answer {
         Self { route, ..self }
     }
 
-    /// Counts it, by its route, its status and the time it took.
+    /// Counts it, by its route and status, and the time it took unless it answers what reached no route.
     pub(crate) fn count(&self, counters: &WorkerCounters, took: Duration) {
         counters.note_answer(self.route, self.status.as_u16());
-        counters.request_time.note(took);
+        if self.route != Route::Unframed {
+            counters.request_time.note(took);
+        }
     }
 
     /// The same answer as the last one on its connection.

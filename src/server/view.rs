@@ -71,12 +71,15 @@ impl WorkerView {
         let thread_id = self.counters.thread_id.read();
         let busy_ns = self.pulse.busy_ns();
         let cpu_ns = self.pulse.cpu_ns(thread_id);
+        // In this order, so that what was accepted is open or has ended by the time that is looked at.
+        let accepted = self.counters.accepted.read();
         let state = State {
             open: self.places.taken() as u64,
             parked: self.places.parked() as u64,
             pool: Pool::read(&self.counters),
         };
-        Worker { thread_id, totals: Totals { cpu_ns, busy_ns, ..Totals::read(&self.counters) }, state }
+        let totals = Totals { accepted, cpu_ns, busy_ns, ..Totals::read(&self.counters) };
+        Worker { thread_id, totals, state }
     }
 
     /// Asks for its connections; none where it doesn't answer in time, or is asked too much.
@@ -269,6 +272,7 @@ mod tests {
         assert_eq!(totals.answered[Route::Unframed][StatusClass::ClientError], 4, "{totals:?}");
         assert_eq!(totals.answered[Route::Json][StatusClass::Successful], 2);
         assert_eq!((totals.requests(), totals.begun, totals.in_flight()), (6, 2, 0));
+        assert_eq!(totals.request_time.count(), 2, "what reached no route has no time");
         server.stop(Stop::Now);
         server.join();
     }

@@ -1,7 +1,7 @@
 //! What one worker counts.
 //!
-//! **Invariant:** each counter is written by its worker's thread alone, with a plain load and store, and read by anybody; no two
-//! workers' counters share a cache line.
+//! **Invariant:** each counter is written by one thread alone, with a plain load and store, and read by anybody: its worker's, or with
+//! `--accept handoff` the acceptor's for the first worker's `accept_errors`. No two workers' counters share a cache line.
 
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
@@ -65,7 +65,8 @@ pub const MOST_LANES_SHOWN: usize = 64;
 pub struct WorkerCounters {
     /// The worker's thread, once it runs.
     pub thread_id: ThreadId,
-    /// Connections taken off a listener, those that were refused for want of a place included.
+    /// Connections taken off a listener, those that were refused for want of a place included; what an acceptor took, once its worker
+    /// has it.
     pub accepted: Counter,
     /// Attempts to accept that failed for want of descriptors or memory (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`).
     pub accept_errors: Counter,
@@ -81,7 +82,7 @@ pub struct WorkerCounters {
     pub bytes_in: Counter,
     /// Bytes written to clients.
     pub bytes_out: Counter,
-    /// From the read that brought a request to its answer.
+    /// From the read that brought a request to its answer, of all that have begun: what reached no route has no time.
     pub request_time: Histogram,
     /// A request's wait for a place on a lane, or for a checkout.
     pub pool_wait: Histogram,

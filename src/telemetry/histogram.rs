@@ -22,9 +22,14 @@ const BUCKETS: usize = (MOST_BITS - PART_BITS + 1) as usize * PARTS;
 /// A histogram of one worker: it writes, anybody reads.
 #[derive(Debug)]
 pub struct Histogram {
-    buckets: Box<[AtomicU64; BUCKETS]>,
+    buckets: Box<Buckets>,
     sum_ns: AtomicU64,
 }
+
+/// The counts, on cache lines of their own: the first bucket is one of those written most.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Buckets([AtomicU64; BUCKETS]);
 
 /// What a histogram, or several together, held at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +41,7 @@ pub struct Distribution {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: Box::new([const { AtomicU64::new(0) }; BUCKETS]), sum_ns: AtomicU64::new(0) }
+        Self { buckets: Box::new(Buckets([const { AtomicU64::new(0) }; BUCKETS])), sum_ns: AtomicU64::new(0) }
     }
 }
 
@@ -44,18 +49,18 @@ impl Histogram {
     /// Counts one value. For the one thread that writes.
     pub fn note(&self, took: Duration) {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        add(&self.buckets[index_of(ns)], 1);
+        add(&self.buckets.0[index_of(ns)], 1);
         add(&self.sum_ns, ns);
     }
 
     /// Counts one that took no time worth measuring.
     pub fn note_nothing(&self) {
-        add(&self.buckets[0], 1);
+        add(&self.buckets.0[0], 1);
     }
 
     /// What it holds now.
     pub fn read(&self) -> Distribution {
-        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
+        let counts = self.buckets.0.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         let buckets = (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
         Distribution { buckets, sum_ns: self.sum_ns.load(Ordering::Relaxed) }
     }
