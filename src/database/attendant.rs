@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
 use super::connect::patience;
@@ -30,6 +31,22 @@ pub struct Activity {
     pub active: u64,
     /// Sessions there are.
     pub sessions: u64,
+}
+
+/// Why a database was not slowed down; then nothing was made in it that we know of.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSlowed {
+    /// Who we are may not make a schema.
+    #[error("{why}. Let this user make a schema, by `{mend}`, or name another user with --database-url")]
+    Forbidden {
+        /// PostgreSQL's words.
+        why: String,
+        /// The statement that allows it.
+        mend: String,
+    },
+    /// Anything else, in one line for people.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The session.
@@ -87,11 +104,12 @@ impl Attendant {
         Ok(Activity { active: count(0), sessions: count(1) })
     }
 
-    /// Makes a schema in which every query that reads sleeps for so long first; one of that name is replaced. The name is a plain one.
+    /// Makes a schema in which every query that reads sleeps for so long first. The name is a plain one that nothing has yet; it is made
+    /// whole or not at all.
     ///
     /// # Errors
-    /// One line for people.
-    pub fn slow_down(&self, schema: &str, sleep: Duration) -> Result<(), String> {
+    /// What may not be done is told from what cannot be done.
+    pub fn slow_down(&self, schema: &str, sleep: Duration) -> Result<(), NotSlowed> {
         let seconds = sleep.as_secs_f64();
         let view = |table: &str, columns: &str| {
             format!(
@@ -99,13 +117,29 @@ impl Attendant {
                  WHERE (SELECT pg_sleep({seconds})::text) IS NOT NULL;"
             )
         };
-        // A view keeps the table that it found when it was made.
+        // A view keeps the table that it found when it was made. Statements that are sent as one are one transaction, which is over
+        // when one of them fails.
         let statements = format!(
-            "BEGIN; DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}; {} {} COMMIT",
+            "CREATE SCHEMA {schema}; {} {}",
             view("world", "id, randomnumber"),
             view("fortune", "id, message")
         );
-        ask(&self.runtime, self.client.batch_execute(&statements))
+        let made = async { tokio::time::timeout(PATIENCE, self.client.batch_execute(&statements)).await };
+        match self.runtime.block_on(made) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                Err(NotSlowed::Forbidden { why: describe(&error), mend: self.permission() })
+            }
+            Ok(Err(error)) => Err(NotSlowed::Failed(describe(&error))),
+            Err(_) => Err(NotSlowed::Failed("it did not answer in time".into())),
+        }
+    }
+
+    /// The statement that lets this user make schemas here.
+    fn permission(&self) -> String {
+        let query = "SELECT format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)";
+        let told = ask(&self.runtime, async { self.client.query_typed_one(query, &[]).await?.try_get(0) });
+        told.unwrap_or_else(|_| "GRANT CREATE ON DATABASE".into())
     }
 
     /// Takes the schema away again.

@@ -2,11 +2,11 @@
 //!
 //! The first line says what was swept. A last line that is not whole, as a crash or a full disk leaves it, is cut off.
 //!
-//! **Invariant:** a journal is only added to by a sweep of the same settings, and never overwritten.
+//! **Invariant:** a journal is only added to by one sweep at a time, of the same settings and versions, and never overwritten.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ use super::summary::Reading;
 const NAME: &str = "sweep.jsonl";
 /// The version of the format.
 const VERSION: u32 = 1;
+
+/// The setting that is known last: which PostgreSQL answers. [`Journal::expect`] compares it.
+pub(crate) const SERVER: &str = "postgresql";
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +35,7 @@ pub(crate) enum JournalError {
     NotThere(PathBuf),
     /// It is of another sweep.
     #[error(
-        "{path} is of a sweep with other settings: {differences}. Give the same ones, or name another directory with --out"
+        "{path} is of a sweep with other settings or versions: {differences}. Give the same ones, or name another directory with --out"
     )]
     Other {
         /// The journal.
@@ -40,6 +43,9 @@ pub(crate) enum JournalError {
         /// Which settings differ, with both values.
         differences: String,
     },
+    /// Another sweep writes it.
+    #[error("{0} is being written by another sweep: wait for its end, or name another directory with --out")]
+    Busy(PathBuf),
     /// It holds something else.
     #[error("{0} is no journal of this version of the program: name another directory with --out")]
     Garbled(PathBuf),
@@ -48,7 +54,7 @@ pub(crate) enum JournalError {
     File {
         /// The journal.
         path: PathBuf,
-        /// `read` or `written`.
+        /// `read`, `written` or `locked`.
         what: &'static str,
         /// Why.
         source: io::Error,
@@ -84,7 +90,9 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
+    /// Locked for as long as it is open, against a second sweep: flock(2).
     file: File,
+    settings: BTreeMap<String, String>,
     records: Vec<Record>,
 }
 
@@ -104,39 +112,54 @@ impl Journal {
             io::ErrorKind::AlreadyExists => JournalError::There(path.clone()),
             _ => failed(&path, "written")(error),
         })?;
-        let mut journal = Self { path, file, records: Vec::new() };
-        journal.write(&Head { version: VERSION, settings: owned(settings) })?;
+        lock(&file, &path)?;
+        let head = Head { version: VERSION, settings: owned(settings) };
+        let mut journal = Self { path, file, settings: BTreeMap::new(), records: Vec::new() };
+        journal.write(&head)?;
+        journal.settings = head.settings;
         Ok(journal)
     }
 
-    /// Opens the one in this directory, which must be of the same settings.
+    /// Opens the one in this directory, which must be of the same settings; [`SERVER`] is left for later.
     pub(crate) fn resume(directory: &Path, settings: &[(&str, String)]) -> Result<Self, JournalError> {
         let path = directory.join(NAME);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(JournalError::NotThere(path));
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(JournalError::Garbled(path));
-            }
-            Err(error) => return Err(failed(&path, "read")(error)),
-        };
+        let mut file =
+            OpenOptions::new().read(true).append(true).open(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => JournalError::NotThere(path.clone()),
+                _ => failed(&path, "written")(error),
+            })?;
+        lock(&file, &path)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => JournalError::Garbled(path.clone()),
+            _ => failed(&path, "read")(error),
+        })?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text[..whole].lines();
         let head = lines.next().and_then(|line| serde_json::from_str::<Head>(line).ok());
         let head =
             head.filter(|head| head.version == VERSION).ok_or_else(|| JournalError::Garbled(path.clone()))?;
-        let differences = differences(&head.settings, &owned(settings));
+        let mut known = head.settings.clone();
+        known.remove(SERVER);
+        let differences = differences(&known, &owned(settings));
         if !differences.is_empty() {
             return Err(JournalError::Other { path, differences });
         }
         let records =
             lines.map(|line| serde_json::from_str(line).map_err(|_| JournalError::Garbled(path.clone())));
         let records = records.collect::<Result<Vec<Record>, _>>()?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(failed(&path, "written"))?;
         file.set_len(whole as u64).map_err(failed(&path, "written"))?;
-        Ok(Self { path, file, records })
+        Ok(Self { path, file, settings: head.settings, records })
+    }
+
+    /// Refuses where one setting, which was not known when this was opened, was another.
+    pub(crate) fn expect(&self, name: &str, value: &str) -> Result<(), JournalError> {
+        let theirs = self.settings.get(name).cloned().unwrap_or_else(|| "unknown".into());
+        if theirs == value {
+            return Ok(());
+        }
+        let differences = format!("{name} was {theirs}, and is {value}");
+        Err(JournalError::Other { path: self.path.clone(), differences })
     }
 
     /// What it holds, in the order in which it was measured.
@@ -163,6 +186,13 @@ impl Journal {
         let written = written.and_then(|text| self.file.write_all(format!("{text}\n").as_bytes()));
         written.map_err(failed(&self.path, "written"))
     }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::Busy(path.to_path_buf()),
+        TryLockError::Error(error) => failed(path, "locked")(error),
+    })
 }
 
 fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> JournalError {
@@ -215,7 +245,32 @@ mod tests {
         assert_eq!(journal.records(), kept);
         assert!(journal.holds(0, &points[1]) && !journal.holds(1, &points[1]));
         journal.keep(1, &points[0], reading(3.5)).unwrap();
+        drop(journal);
         assert_eq!(Journal::resume(folder.path(), &settings("1")).unwrap().records().len(), 3);
+    }
+
+    #[test]
+    fn a_journal_has_one_sweep_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Journal::begin(folder.path(), &settings("1")).unwrap();
+        let busy = Journal::resume(folder.path(), &settings("1")).unwrap_err();
+        assert!(matches!(busy, JournalError::Busy(_)) && busy.is_about_settings(), "{busy}");
+        drop(first);
+        let second = Journal::resume(folder.path(), &settings("1")).unwrap();
+        assert!(matches!(Journal::resume(folder.path(), &settings("1")), Err(JournalError::Busy(_))));
+        drop(second);
+        Journal::resume(folder.path(), &settings("1")).unwrap();
+    }
+
+    #[test]
+    fn another_postgresql_is_refused_once_it_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = |version: &str| [settings("1"), vec![(SERVER, version.to_owned())]].concat();
+        drop(Journal::begin(folder.path(), &server("15.18")).unwrap());
+        let journal = Journal::resume(folder.path(), &settings("1")).unwrap();
+        journal.expect(SERVER, "15.18").unwrap();
+        let why = journal.expect(SERVER, "18.1").unwrap_err().to_string();
+        assert!(why.contains("postgresql was 15.18, and is 18.1"), "{why}");
     }
 
     #[test]

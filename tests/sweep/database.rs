@@ -67,6 +67,45 @@ fn an_interrupted_sweep_takes_its_schema_away() {
 }
 
 #[test]
+fn two_sweeps_of_one_database_leave_each_other_alone() {
+    let database = TestDatabase::create();
+    let folder = tempfile::tempdir().unwrap();
+    // What a killed sweep, or one of another machine, has left.
+    database.admin().run("CREATE SCHEMA plimsoll_sweep_1 AUTHORIZATION plimsoll");
+    let launch = |name: &str| {
+        tiny(&database, &folder.path().join(name)).args(&["--pool", "2", "--db-work", "1ms"]).launch()
+    };
+    let mut sweeps = [launch("one"), launch("two")];
+    let count = "SELECT count(*)::int8 FROM pg_namespace WHERE nspname LIKE 'plimsoll_sweep_%'";
+    wait_until("both schemas", PATIENCE, || (database.admin().number(count) == 3).then_some(()));
+    for sweep in &mut sweeps {
+        let finished = sweep.wait(PATIENCE);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+    }
+    assert_eq!(database.admin().number(count), 1, "each took its own away");
+}
+
+#[test]
+fn a_schema_that_may_not_be_made_is_78_and_the_right_is_named() {
+    let database = TestDatabase::create();
+    let folder = tempfile::tempdir().unwrap();
+    let name = database.name();
+    database.admin().run(&format!(
+        "ALTER DATABASE {name} OWNER TO CURRENT_USER; GRANT CONNECT ON DATABASE {name} TO plimsoll"
+    ));
+    let refused = tiny(&database, folder.path()).args(&["--db-work", "1ms"]).run();
+    assert_eq!(refused.code, Some(78), "{refused:?}");
+    let mend = format!("GRANT CREATE ON DATABASE {name} TO plimsoll");
+    assert!(
+        refused.stderr.contains(&mend) && !refused.stderr.contains("stays in the database"),
+        "{refused:?}"
+    );
+    database.admin().run(&mend);
+    let words = ["--db-work", "1ms", "--pool", "2", "--dispatch", "pipelined"];
+    assert_eq!(tiny(&database, folder.path()).args(&words).run().code, Some(0));
+}
+
+#[test]
 fn a_database_that_is_far_away_answers_no_sooner() {
     let database = TestDatabase::create();
     let folder = tempfile::tempdir().unwrap();

@@ -131,6 +131,17 @@ fn what_cannot_be_measured_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn the_directory_of_the_private_postgresql_is_read_from_the_environment_as_by_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("file"), folder.path().join("out"));
+    fs::write(&file, "").unwrap();
+    let sweep = ServerSetup::of(&["sweep", "--quick", "--out"]).arg(&out).env("PLIMSOLL_DATA_DIR", &file);
+    let refused = sweep.run();
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(refused.stderr.contains(&format!("{} is not a directory", file.display())), "{refused:?}");
+}
+
+#[test]
 fn a_database_that_cannot_serve_the_grid_is_refused_before_anything_is_measured() {
     let database = TestDatabase::create();
     let folder = tempfile::tempdir().unwrap();

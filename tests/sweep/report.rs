@@ -74,6 +74,26 @@ fn a_sweep_measures_every_point_names_a_knee_and_is_gone_on_with() {
 }
 
 #[test]
+fn what_another_version_measured_is_not_gone_on_with() {
+    let database = TestDatabase::create();
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["--pool", "2", "--dispatch", "pipelined"];
+    let finished = tiny(&database, folder.path()).args(&words).run();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let journal = folder.path().join("sweep.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let head: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    for name in ["program", "postgresql"] {
+        let version = head["settings"][name].as_str().unwrap();
+        let setting = |version: &str| format!("\"{name}\":\"{version}\"");
+        fs::write(&journal, text.replacen(&setting(version), &setting("0.0"), 1)).unwrap();
+        let newer = tiny(&database, folder.path()).args(&words).args(&["--resume"]).run();
+        assert_eq!(newer.code, Some(78), "{newer:?}");
+        assert!(newer.stderr.contains(&format!("{name} was 0.0, and is {version}")), "{newer:?}");
+    }
+}
+
+#[test]
 fn processes_and_routes_without_the_database_are_swept_too() {
     let database = TestDatabase::create();
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use crate::database::embedded::{Embedded, EmbeddedError, Options};
 use crate::database::probe::{self, Facts};
 use crate::database::{Config, target};
 use crate::exit::Exit;
-use crate::sweep::real::Backing;
+use crate::sweep::real::{Backing, Unprepared};
 
 /// Connections beside those of a point: the session that watches, and one of a supervisor's first look.
 const BESIDE: u32 = 2;
@@ -40,6 +40,8 @@ pub(super) struct Ground {
     pub(super) backing: Backing,
     /// What it is, for people.
     pub(super) name: String,
+    /// PostgreSQL's version.
+    pub(super) version: String,
     /// What has to outlive the rest.
     pub(super) kept: Kept,
 }
@@ -129,8 +131,16 @@ impl Ground {
         }
         let place = if is_private { "private".into() } else { target::describe(&config) };
         let backing = Backing::prepare(program, &config, attendant, course)
-            .map_err(|why| Refused::new(Exit::Failed, why))?;
-        Ok(Self { backing, name: format!("PostgreSQL {}, {place}", facts.version), kept })
+            .map_err(|why| Refused::new(exit_of(&why), why))?;
+        let name = format!("PostgreSQL {}, {place}", facts.version);
+        Ok(Self { backing, name, version: facts.version, kept })
+    }
+}
+
+fn exit_of(why: &Unprepared) -> Exit {
+    match why {
+        Unprepared::Forbidden(_) => Exit::Settings,
+        Unprepared::Failed(_) => Exit::Failed,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::sweep::journal::{Journal, JournalError};
 use crate::sweep::real::{Real, Subject};
 use crate::sweep::report::{self, About};
 use crate::sweep::schedule::{self, Failure};
-use crate::sweep::{grid, summary};
+use crate::sweep::{grid, journal, summary};
 
 mod ground;
 mod progress;
@@ -64,6 +64,7 @@ fn sweep(args: &SweepArgs) -> Result<Exit, Refused> {
     let mut same = course.same();
     same.push(("database", found.name()));
     // Before anything is started: a refusal should be quick.
+    same.push(("program", env!("CARGO_PKG_VERSION").to_owned()));
     let resumed = if args.resume { Some(Journal::resume(&directory, &same)?) } else { None };
     if resumed.is_none() {
         Journal::expect_none(&directory)?;
@@ -75,11 +76,16 @@ fn sweep(args: &SweepArgs) -> Result<Exit, Refused> {
     let stop = Arc::new(AtomicBool::new(false));
     interrupt::set_on_signal(&stop)
         .map_err(|error| Refused::new(Exit::System, format_args!("signals cannot be heard: {error}")))?;
-    let (subject, database, _ground) = match found {
-        Found::Elsewhere(url) => (Subject::Elsewhere(url.clone()), format!("http://{}", url.authority), None),
+    // Where it ends early the database goes last here too.
+    let (_ground, subject, database) = match found {
+        Found::Elsewhere(url) => (None, Subject::Elsewhere(url.clone()), format!("http://{}", url.authority)),
         Found::Database(found) => {
-            let Ground { backing, name, kept } = Ground::lay(&program, *found, args, &course)?;
-            (Subject::Ours(Box::new(backing)), name, Some(kept))
+            let Ground { backing, name, version, kept } = Ground::lay(&program, *found, args, &course)?;
+            if let Some(journal) = &resumed {
+                journal.expect(journal::SERVER, &version)?;
+            }
+            same.push((journal::SERVER, version));
+            (Some(kept), Subject::Ours(Box::new(backing)), name)
         }
     };
     let mut journal = match resumed {

@@ -52,7 +52,7 @@ pub struct SweepArgs {
     #[arg(long, requires = "out")]
     pub resume: bool,
     /// Measure a server that runs elsewhere: then the grid is over --connections and --pipeline only
-    #[arg(long, value_name = "URL", value_parser = Url::parse, conflicts_with_all = ["axis", "pool", "processes", "dispatch", "accept", "data_dir", "db_rtt", "db_work"])]
+    #[arg(long, value_name = "URL", value_parser = Url::parse, conflicts_with_all = ["axis", "pool", "processes", "dispatch", "accept", "db_rtt", "db_work"])]
     pub url: Option<Url>,
 
     /// What grows along the grid
@@ -97,7 +97,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, help_heading = "Database")]
     pub database_url: Option<String>,
     /// Where the private PostgreSQL keeps its cluster [default: a temporary directory]
-    #[arg(long, value_name = "DIR", help_heading = "Database")]
+    #[arg(long, value_name = "DIR", env = "PLIMSOLL_DATA_DIR", help_heading = "Database")]
     pub data_dir: Option<PathBuf>,
     /// Where the private PostgreSQL's programs lie [default: found]
     #[arg(long, value_name = "DIR", env = "PLIMSOLL_PG_BIN", help_heading = "Database")]

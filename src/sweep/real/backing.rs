@@ -5,15 +5,29 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+
 use super::wire::Wire;
 use crate::config::sweep::Course;
-use crate::database::attendant::{self, Activity, Attendant};
+use crate::database::attendant::{self, Activity, Attendant, NotSlowed};
 use crate::database::{Config, target};
 use crate::kernel::usage::ProcessTable;
 use crate::sweep::schedule::Failure;
 
 /// The name of PostgreSQL's processes.
 const POSTGRES: &str = "postgres";
+
+/// Why a database cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unprepared {
+    /// Something failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// A right that only somebody else can give is missing.
+    #[error("--db-work: the schema that slows queries down may not be made: {0}")]
+    Forbidden(NotSlowed),
+}
 
 /// A database that is ready to be measured.
 pub(crate) struct Backing {
@@ -35,9 +49,9 @@ impl Backing {
         config: &Config,
         attendant: Attendant,
         course: &Course,
-    ) -> Result<Self, Failure> {
-        let number = std::process::id();
-        let application = format!("plimsoll sweep {number}");
+    ) -> Result<Self, Unprepared> {
+        let mark = mark();
+        let application = format!("plimsoll sweep {mark}");
         let mut near = config.clone();
         let wire = match course.db_rtt {
             None => None,
@@ -53,13 +67,14 @@ impl Backing {
         let mut backing =
             Self { attendant, application, address: String::new(), postmaster, wire, schema: None };
         if let Some(sleep) = course.db_work {
-            let schema = format!("plimsoll_sweep_{number}");
+            let schema = format!("plimsoll_sweep_{mark}");
             let made = backing.attendant.slow_down(&schema, sleep);
             backing.schema = Some(schema);
-            made.map_err(|why| {
-                Failure::Failed(format!(
+            made.map_err(|error| match error {
+                NotSlowed::Forbidden { .. } => Unprepared::Forbidden(error),
+                NotSlowed::Failed(why) => Unprepared::Failed(Failure::Failed(format!(
                     "--db-work: the schema that slows queries down cannot be made: {why}"
-                ))
+                ))),
             })?;
         }
         let named = attendant::named(&near, &backing.application, backing.schema.as_deref());
@@ -96,6 +111,12 @@ impl Drop for Backing {
             tracing::warn!("the schema {schema} stays in the database, as it could not be dropped: {why}");
         }
     }
+}
+
+/// What no other sweep of this database has, on this machine or another: a process's number alone comes again, and is another's elsewhere.
+fn mark() -> String {
+    let mut random: SmallRng = rand::make_rng();
+    format!("{}_{:016x}", std::process::id(), random.random::<u64>())
 }
 
 /// The database's one address over TCP.

@@ -25,7 +25,7 @@ mod load;
 mod server;
 mod wire;
 
-pub(crate) use backing::Backing;
+pub(crate) use backing::{Backing, Unprepared};
 
 /// Between two looks at what PostgreSQL's sessions do: twenty a second.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
