@@ -26,12 +26,12 @@ impl Worker {
         index: u32,
         mut questions: mpsc::Receiver<Question>,
     ) {
-        while let Some(Question { filter, mut answer }) = questions.recv().await {
+        while let Some(Question { filter, until, mut answer }) = questions.recv().await {
             let tally = Tally::new(&filter, std::process::id(), index);
             tokio::select! {
                 biased;
                 () = answer.closed() => {}
-                listing = self.go_through(tally) => {
+                listing = self.go_through(tally, until) => {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(listing);
                 }
@@ -39,17 +39,24 @@ impl Worker {
         }
     }
 
-    /// Those that come, go or wake meanwhile are counted as they are met, some not at all and some twice.
-    async fn go_through(&self, mut tally: Tally) -> Listing {
+    /// Those that come, go or wake meanwhile are counted as they are met, some not at all and some twice. What was not come to when the
+    /// time is over is left out, and the listing says so.
+    async fn go_through(&self, mut tally: Tally, until: Instant) -> Listing {
         let mut from = 0;
         while from < self.connections.borrow().capacity() {
             self.see_served(from, &mut tally);
             from += PART;
+            if Instant::now() >= until {
+                return tally.break_off();
+            }
             tokio::task::yield_now().await;
         }
         let mut from = 0;
         while self.see_parked(from, &mut tally) {
             from += PART;
+            if Instant::now() >= until {
+                return tally.break_off();
+            }
             tokio::task::yield_now().await;
         }
         tally.finish()

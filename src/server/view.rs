@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::admission::WorkerPlaces;
 use crate::kernel::usage::thread_time;
@@ -19,6 +20,8 @@ use crate::telemetry::snapshot::{Pool, State, Totals, Worker};
 
 /// How long a worker may take to list its connections.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// After so much of that it says what it has counted so far, however many connections it has.
+const COUNT_FOR: Duration = Duration::from_millis(800);
 
 /// Listings that may be asked of one worker before it has begun with the first.
 const MOST_QUESTIONS: usize = 4;
@@ -45,6 +48,8 @@ pub(super) struct Pulse {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) filter: Filter,
+    /// When to be content with a part of them.
+    pub(super) until: Instant,
     pub(super) answer: oneshot::Sender<Listing>,
 }
 
@@ -82,10 +87,19 @@ impl WorkerView {
         Worker { thread_id, totals, state }
     }
 
-    /// Asks for its connections; none where it doesn't answer in time, or is asked too much.
+    /// Asks for its connections, or those of them that it can count in the time; none where it doesn't answer at all, or is asked too
+    /// much.
     pub(crate) fn list(&self, filter: Filter) -> impl Future<Output = Option<Listing>> + Send + use<> {
+        self.list_until(filter, Instant::now() + COUNT_FOR)
+    }
+
+    fn list_until(
+        &self,
+        filter: Filter,
+        until: Instant,
+    ) -> impl Future<Output = Option<Listing>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
-        let asked = self.questions.try_send(Question { filter, answer });
+        let asked = self.questions.try_send(Question { filter, until, answer });
         async move {
             asked.ok()?;
             tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
@@ -122,11 +136,9 @@ fn nanoseconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use std::io::{Read as _, Write as _};
     use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::time::Instant;
-
-    use clap::Parser as _;
 
     use super::super::{Capacity, Server, Settings, Stop};
     use super::*;
@@ -191,8 +203,12 @@ mod tests {
     }
 
     fn list(view: &WorkerView, filter: Filter) -> Option<Listing> {
+        list_until(view, filter, Instant::now() + Duration::from_secs(10))
+    }
+
+    fn list_until(view: &WorkerView, filter: Filter, until: Instant) -> Option<Listing> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { view.list(filter).await })
+        runtime.block_on(async { view.list_until(filter, until).await })
     }
 
     #[test]
@@ -217,7 +233,9 @@ mod tests {
         let (spoken, _) = ask(address, "/json");
         wait_for(&view, |seen| seen.state.open == 2 && seen.state.parked == 1);
         let listing = list(&view, Filter { rows: 10, ..Filter::default() }).unwrap();
-        assert_eq!((listing.count, listing.open), (2, 2));
+        assert_eq!((listing.count, listing.open, listing.unfinished_workers), (2, 2, 0));
+        let part = list_until(&view, Filter::default(), Instant::now()).unwrap();
+        assert_eq!((part.count, part.unfinished_workers), (1, 1), "the first part, and no more");
         let row = |state| listing.rows.iter().find(|row| row.state == state).unwrap();
         assert_eq!(row(Label::New).peer, silent.local_addr().ok());
         assert_eq!(row(Label::Idle).peer, spoken.local_addr().ok());

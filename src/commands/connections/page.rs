@@ -39,6 +39,11 @@ pub(super) fn draw(listing: &Listing, asked: u32, columns: usize) -> Vec<Line> {
         let text = format!("{silent} did not answer in time, and their connections are not counted");
         lines.extend(labelled("missing", Tone::Notable, &text, columns));
     }
+    if listing.unfinished_workers > 0 {
+        let unfinished = counted(listing.unfinished_workers.into(), "worker");
+        let text = format!("{unfinished} could not count all in time, and a part is counted");
+        lines.extend(labelled("in part", Tone::Notable, &text, columns));
+    }
     if !listing.rows.is_empty() {
         lines.push(Line::default());
         lines.extend(table(listing, columns));
@@ -126,7 +131,7 @@ mod tests {
     #[test]
     fn a_million_connections_are_a_short_page() {
         let mut listing = listing();
-        listing.silent_workers = 1;
+        (listing.silent_workers, listing.unfinished_workers) = (1, 2);
         assert_eq!(
             line::render(&draw(&listing, 2, 110), false),
             "1 000 000 of 1 000 002 open connections fit\n\
@@ -136,6 +141,7 @@ mod tests {
              \x20            50 000 127.0.0.6, 50 000 127.0.0.7, 50 000 127.0.0.8, 50 000 127.0.0.9, 50 000 127.0.0.10,\n\
              \x20            500 000 of others\n\
              missing      1 worker did not answer in time, and their connections are not counted\n\
+             in part      2 workers could not count all in time, and a part is counted\n\
              \n\
              pid  worker                 peer   state  silent for  requests\n\
              \x2017       1  [2001:db8::1]:50000  parked   1 min 5 s         4\n\

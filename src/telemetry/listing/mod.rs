@@ -53,6 +53,9 @@ pub struct Listing {
     pub rows: Vec<Row>,
     /// Workers that have not answered in time, and are not in the sums.
     pub silent_workers: u32,
+    /// Workers that could not count all of theirs in time, and of which a part is in the sums.
+    #[serde(default)]
+    pub unfinished_workers: u32,
 }
 
 /// One connection.
@@ -86,6 +89,7 @@ impl Listing {
         self.open += other.open;
         self.of_other_peers += other.of_other_peers;
         self.silent_workers += other.silent_workers;
+        self.unfinished_workers += other.unfinished_workers;
         for (ours, theirs) in self.by_state.values_mut().zip(other.by_state.values()) {
             *ours += theirs;
         }
@@ -149,8 +153,9 @@ mod tests {
     fn sums_and_peers_of_workers_add_up() {
         let mut both = listing(0, 8, 0);
         both.add(listing(1, 5, 0), 0);
-        both.add(Listing { silent_workers: 1, ..Listing::default() }, 0);
-        assert_eq!((both.count, both.open, both.silent_workers), (13, 13, 1));
+        both.add(Listing { silent_workers: 1, unfinished_workers: 2, ..Listing::default() }, 0);
+        assert_eq!((both.count, both.open), (13, 13));
+        assert_eq!((both.silent_workers, both.unfinished_workers), (1, 2));
         assert_eq!(both.by_state[ConnectionState::Idle], 13);
         assert_eq!(both.by_age[Age::Second] + both.by_age[Age::TenSeconds], 13);
         let first = "10.0.0.0".parse::<IpAddr>().unwrap();

@@ -64,6 +64,11 @@ impl Tally {
         self.listing.count += 1;
     }
 
+    /// What was counted of a worker whose time is over before it came to all.
+    pub fn break_off(self) -> Listing {
+        Listing { unfinished_workers: 1, ..self.finish() }
+    }
+
     /// What was counted.
     pub fn finish(self) -> Listing {
         let Self { mut listing, peers, filter, .. } = self;
