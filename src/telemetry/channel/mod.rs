@@ -81,6 +81,7 @@ mod tests {
 
     use futures_util::future::{BoxFuture, FutureExt as _};
 
+    use super::member::MOST_OPEN;
     use super::*;
     use crate::telemetry::listing::{Filter, Listing};
     use crate::telemetry::questions::Respondent;
@@ -156,6 +157,56 @@ mod tests {
             tell.send(()).unwrap();
         });
         ended.recv_timeout(PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn a_change_comes_to_a_silent_process_in_the_end_however_much_it_was_asked() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        run(async {
+            let member = Member::begin(ours, |_| {}).unwrap();
+            for _ in 0..MOST_OPEN {
+                assert_eq!(member.ask(Question::List(Filter::default()), Duration::ZERO).await, None);
+            }
+            for total in [3, 9] {
+                assert_eq!(member.ask(Question::Resize { total }, Duration::ZERO).await, None);
+            }
+            let stand_in = Arc::new(StandIn::default());
+            let respondent: Arc<dyn Respondent> = Arc::<StandIn>::clone(&stand_in);
+            let post = Post::start(theirs, respondent).unwrap();
+            let taken = async {
+                while stand_in.size.load(Ordering::Relaxed) != 9 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, taken).await.unwrap();
+            post.say_farewell();
+        });
+    }
+
+    #[test]
+    fn a_process_that_owes_a_snapshot_is_not_asked_for_another_until_it_has_answered() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        run(async {
+            let member = Member::begin(ours, |_| {}).unwrap();
+            assert_eq!(member.ask(Question::Snapshot, Duration::ZERO).await, None);
+            // At once, although it might wait.
+            assert_eq!(member.ask(Question::Snapshot, Duration::MAX).await, None);
+            let stand_in = Arc::new(StandIn::default());
+            let respondent: Arc<dyn Respondent> = Arc::<StandIn>::clone(&stand_in);
+            let post = Post::start(theirs, respondent).unwrap();
+            let answered = async {
+                while member.ask(Question::Snapshot, PATIENCE).await.is_none() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, answered).await.unwrap();
+            assert_eq!(
+                stand_in.looks.load(Ordering::Relaxed),
+                3,
+                "its first word, what it owed, and another"
+            );
+            post.say_farewell();
+        });
     }
 
     #[test]
