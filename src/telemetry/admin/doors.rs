@@ -1,20 +1,26 @@
 //! Where the admin side listens: an address for reads, a Unix socket for reads and changes.
 //!
 //! **Invariant:** the socket is its owner's alone from birth, and takes the place of a dead service's file only, never of a live
-//! one's or of a file that is something else.
+//! one's or of a file that is something else, also where two services start at once.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use socket2::{Domain, SockAddr, Type};
 
 use crate::config::admin::{DEFAULT_ADDRESS, Or, default_socket};
 
 /// The longest path of a socket (unix(7): `sun_path`, less the zero at its end).
 const LONGEST_PATH: usize = 107;
+
+/// Names for a socket's first folder that are tried: one that is taken is next to never.
+const MOST_CRADLES: u32 = 16;
 
 /// The listeners that could be opened.
 #[derive(Debug)]
@@ -46,9 +52,15 @@ pub struct NoDoor(String);
 pub struct Socket {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    /// The device and number of the file, by which it is known to be ours still.
-    identity: (u64, u64),
+    /// By which the file is known to be ours still.
+    identity: Identity,
 }
+
+/// The device and number of a file.
+type Identity = (u64, u64);
+
+/// The folder in which a socket is made; it goes when it is dropped, with what is left in it.
+struct Cradle(PathBuf);
 
 impl Doors {
     /// Opens what is given, or where nothing is given the defaults, as far as they can be had; `port` names the socket.
@@ -121,32 +133,29 @@ impl Socket {
                 path.display()
             ));
         }
-        make_room(path)?;
-        Self::put(path).map_err(|error| format!("no socket can be made at {}: {error}", path.display()))
+        let dead = find_dead(path)?;
+        Self::put(path, dead).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => format!("{} is another service's, which came first", path.display()),
+            _ => format!("no socket can be made at {}: {error}", path.display()),
+        })
     }
 
-    /// Makes the socket in a folder that nobody else may enter, closes it to others, and moves it to its place.
-    fn put(path: &Path) -> io::Result<Self> {
+    /// Makes the socket in a folder that nobody else may enter, closes it to others, and puts it in its place, in which nothing but
+    /// the `dead` one may be.
+    fn put(path: &Path, dead: Option<Identity>) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let cradle = folder.join(format!(".{}", std::process::id()));
-        let first = cradle.join("s");
-        // One of a process with our number that was killed in the middle of this.
-        drop(fs::remove_file(&first));
-        drop(fs::remove_dir(&cradle));
-        DirBuilder::new().mode(0o700).create(&cradle)?;
-        let made = (|| {
-            let listener = UnixListener::bind(&first)?;
-            fs::set_permissions(&first, Permissions::from_mode(0o600))?;
-            listener.set_nonblocking(true)?;
-            let file = fs::symlink_metadata(&first)?;
-            fs::rename(&first, path)?;
-            Ok(Self { listener, path: path.to_owned(), identity: (file.dev(), file.ino()) })
-        })();
-        if made.is_err() {
-            drop(fs::remove_file(&first));
+        let cradle = Cradle::make(folder)?;
+        let first = cradle.socket();
+        let listener = UnixListener::bind(&first)?;
+        fs::set_permissions(&first, Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        let identity = identify(&fs::symlink_metadata(&first)?);
+        if let Some(dead) = dead {
+            cradle.take_out(path, dead)?;
         }
-        fs::remove_dir(&cradle)?;
-        made
+        // Unlike a rename, this fails where another service's has come meanwhile.
+        fs::hard_link(&first, path)?;
+        Ok(Self { listener, path: path.to_owned(), identity })
     }
 
     /// Where it is.
@@ -157,12 +166,62 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let is_ours = |file: &fs::Metadata| (file.dev(), file.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(|file| is_ours(&file)) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|file| identify(&file) == self.identity) {
             // Where that fails, the next service finds it dead.
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+impl Cradle {
+    /// Makes one by a name that nobody has: what is there already is not ours, whatever it is.
+    fn make(folder: &Path) -> io::Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut number = now.subsec_nanos() ^ std::process::id().rotate_left(16);
+        for _ in 0..MOST_CRADLES {
+            let cradle = folder.join(format!(".{number:08x}"));
+            match DirBuilder::new().mode(0o700).create(&cradle) {
+                Ok(()) => return Ok(Self(cradle)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number = number.wrapping_add(1),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("no folder can be made for it by a name of its own"))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
+    }
+
+    fn dead(&self) -> PathBuf {
+        self.0.join("d")
+    }
+
+    /// Takes the dead socket away; what is another's by now is put back.
+    fn take_out(&self, path: &Path, dead: Identity) -> io::Result<()> {
+        match fs::rename(path, self.dead()) {
+            Ok(()) if identify(&fs::symlink_metadata(self.dead())?) == dead => Ok(()),
+            Ok(()) => {
+                fs::hard_link(self.dead(), path)?;
+                Err(ErrorKind::AlreadyExists.into())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Cradle {
+    fn drop(&mut self) {
+        // What is not there need not go, and what stays is an empty folder of ours.
+        let _ = fs::remove_file(self.socket());
+        let _ = fs::remove_file(self.dead());
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn identify(file: &fs::Metadata) -> Identity {
+    (file.dev(), file.ino())
 }
 
 /// Makes a folder of our own, or sees that the one that is there is: in a temporary folder anybody may have put one there.
@@ -179,22 +238,33 @@ fn make_own(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Sees that nothing at the path is in use; a dead service's socket is.
-fn make_room(path: &Path) -> Result<(), String> {
+/// Sees that nothing at the path is in use; a dead service's socket may be there.
+fn find_dead(path: &Path) -> Result<Option<Identity>, String> {
     let shown = path.display();
     let file = match fs::symlink_metadata(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("{shown}: {error}")),
     };
     if !file.file_type().is_socket() {
         return Err(format!("{shown} is there and is no socket"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
-        Ok(_) => Err(format!("{shown} is another service's, which answers")),
+    match knock(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(Some(identify(&file))),
+        // Whose queue is full is alive, though it may not take anybody in: that is not waited for.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(format!("{shown} is another service's, which is busy"))
+        }
+        Ok(()) => Err(format!("{shown} is another service's, which answers")),
         Err(error) => Err(format!("{shown} is there, and whose it is cannot be told: {error}")),
     }
+}
+
+/// Connects, without waiting.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 impl fmt::Display for Door<(TcpListener, SocketAddr)> {
@@ -245,6 +315,43 @@ mod tests {
         drop(ours);
         assert!(path.exists(), "the file is another's by now");
         drop(next);
+    }
+
+    #[test]
+    fn of_services_that_start_at_once_one_has_the_socket_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        for round in 0..200 {
+            if round % 2 == 0 {
+                drop(UnixListener::bind(&path).unwrap());
+            }
+            let start = std::sync::Barrier::new(2);
+            let bind = || {
+                start.wait();
+                Socket::bind(&path)
+            };
+            let mut made = std::thread::scope(|scope| {
+                let other = scope.spawn(bind);
+                vec![bind(), other.join().unwrap()]
+            });
+            made.retain(Result::is_ok);
+            assert_eq!(made.len(), 1, "round {round}");
+            let owner = made.pop().unwrap().unwrap();
+            assert_eq!(identify(&fs::symlink_metadata(&path).unwrap()), owner.identity);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left there");
+        }
+    }
+
+    #[test]
+    fn a_busy_services_socket_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let why = Socket::bind(&path).unwrap_err();
+        assert!(why.ends_with("which is busy"), "{why}");
     }
 
     #[test]
