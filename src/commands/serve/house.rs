@@ -15,7 +15,7 @@ use crate::database::target;
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Listeners, Placement};
-use crate::telemetry::admin::Doors;
+use crate::telemetry::admin::{Doors, NoDoor};
 
 /// All that was settled before anything was started.
 pub(super) struct House<'a> {
@@ -36,7 +36,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// Starts everything, serves, stops everything.
-pub(super) async fn live(house: House<'_>, listeners: Listeners, doors: Doors) -> Exit {
+pub(super) async fn live(house: House<'_>, listeners: Listeners) -> Exit {
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => return fail(Exit::System, format_args!("signals cannot be heard: {error}")),
@@ -50,7 +50,7 @@ pub(super) async fn live(house: House<'_>, listeners: Listeners, doors: Doors) -
             Err(exit) => return exit,
         };
     }
-    let exit = serve(&house, private.as_ref(), (listeners, doors), &mut signals).await;
+    let exit = serve(&house, private.as_ref(), listeners, &mut signals).await;
     if let Some(private) = private {
         private.stop().await;
     }
@@ -60,7 +60,7 @@ pub(super) async fn live(house: House<'_>, listeners: Listeners, doors: Doors) -
 async fn serve(
     house: &House<'_>,
     private: Option<&Private>,
-    (listeners, doors): (Listeners, Doors),
+    listeners: Listeners,
     signals: &mut Signals,
 ) -> Exit {
     let Some(config) = house.checked.given.as_ref().or(private.map(|private| &private.config)) else {
@@ -76,11 +76,21 @@ async fn serve(
         Err(refused) => return contact::refuse(refused),
     };
     let ground = Ground { place, facts };
+    // Not before: who asks would wait in their queues while a private PostgreSQL is made.
+    let doors = match open_doors(house.args, &listeners) {
+        Ok(doors) => doors,
+        Err(error) => return fail(Exit::System, error),
+    };
     if house.checked.topology.processes.get() == 1 {
         single::serve(house, &ground, (listeners, doors), signals).await
     } else {
         several::serve(house, &ground, (listeners, doors), signals).await
     }
+}
+
+fn open_doors(args: &ServeArgs, listeners: &Listeners) -> Result<Doors, NoDoor> {
+    let port = listeners.addresses().first().map_or(args.listen.port, std::net::SocketAddr::port);
+    Doors::open(args.admin.admin.as_ref(), args.admin.admin_socket.as_ref(), port)
 }
 
 impl House<'_> {

@@ -15,7 +15,6 @@ use crate::database::{Config, embedded, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Listeners, socket};
-use crate::telemetry::admin::Doors;
 
 use super::{fail, print};
 
@@ -77,17 +76,12 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit
         Ok(listeners) => listeners,
         Err(error) => return fail(Exit::System, error),
     };
-    let port = listeners.addresses().first().map_or(args.listen.port, std::net::SocketAddr::port);
-    let doors = match Doors::open(args.admin.admin.as_ref(), args.admin.admin_socket.as_ref(), port) {
-        Ok(doors) => doors,
-        Err(error) => return fail(Exit::System, error),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     let house = house::House { args, parsed, reread, checked, log, descriptors, room };
     match runtime {
-        Ok(runtime) => runtime.block_on(house::live(house, listeners, doors)),
+        Ok(runtime) => runtime.block_on(house::live(house, listeners)),
         Err(error) => fail(Exit::System, format_args!("no event loop can be made: {error}")),
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use super::status::Service;
 
@@ -78,8 +79,11 @@ impl Admin {
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            if let Err(error) = runtime.and_then(|runtime| runtime.block_on(keep(setup, stopped))) {
-                tracing::error!("the admin side cannot be started: {error}");
+            let kept = || runtime.and_then(|runtime| runtime.block_on(keep(setup, stopped)));
+            // Nothing of it is used after a panic.
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(kept));
+            if let Err(error) = ended.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+                tracing::error!("the admin side is gone, and the service goes on without it: {error}");
             }
         };
         let thread = std::thread::Builder::new().name("admin".into()).spawn(run)?;
@@ -90,7 +94,7 @@ impl Admin {
     pub fn stop(self) {
         // It has ended already where it failed, which it said.
         let _ = self.stop.send(());
-        // A panic has told of itself.
+        // A panic has told of itself there.
         let _ = self.thread.join();
     }
 }
@@ -100,22 +104,25 @@ async fn keep(setup: Setup, stopped: oneshot::Receiver<()>) -> io::Result<()> {
     let Setup { doors, service, ground, probe, changes } = setup;
     let office = Rc::new(Office::new(service, Processes::new(ground), changes, probe));
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut open = JoinSet::new();
     if let Door::Open((listener, _)) = doors.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let accept = async move || Ok(listener.accept().await?.0);
-        tokio::task::spawn_local(take_in(accept, Rc::clone(&office), Entrance::Tcp, Arc::clone(&places)));
+        open.spawn_local(take_in(accept, Rc::clone(&office), Entrance::Tcp, Arc::clone(&places)));
     }
     // Held to the end: its file goes when it is dropped.
     let socket = doors.socket;
     if let Door::Open(socket) = &socket {
         let listener = tokio::net::UnixListener::from_std(socket.listener.try_clone()?)?;
         let accept = async move || Ok(listener.accept().await?.0);
-        tokio::task::spawn_local(take_in(accept, Rc::clone(&office), Entrance::Socket, places));
+        open.spawn_local(take_in(accept, Rc::clone(&office), Entrance::Socket, places));
     }
     tokio::select! {
         // A sender that went without a word is as good as a stop.
         _ = stopped => {}
         () = office.keep_sampling() => {}
+        // They go on for good, but for a panic.
+        Some(ended) = open.join_next() => return ended.map_err(io::Error::other),
     }
     drop(socket);
     Ok(())
