@@ -76,6 +76,11 @@ impl Access {
         &self.way
     }
 
+    /// Whether requests are held back.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.gate.is_shut()
+    }
+
     /// Where its waits are counted.
     pub(super) fn counters(&self) -> &WorkerCounters {
         &self.counters
@@ -151,7 +156,9 @@ impl Access {
                 }
             }
         };
-        self.counters.database_time.note(Instant::now().saturating_duration_since(since));
+        if outcome.is_ok() {
+            self.counters.database_time.note(Instant::now().saturating_duration_since(since));
+        }
         outcome.inspect_err(|error| self.note_failure(error))
     }
 

@@ -14,10 +14,12 @@ use crate::tuning::controller::{Bounds, Controller, Look};
 
 /// How often it is looked whether another size would serve more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// A look over fewer answers than this, unless there was none at all, says little, and is made longer, up to [`LONGEST_LOOK`].
+/// A look over fewer answers than this says little, and is made longer, up to [`LONGEST_LOOK`], and until what is under way is answered.
 const LEAST_ANSWERS: u64 = 40;
 /// A look over this long is one, however few answers came.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// The same while requests are under way: longer than any of them may take.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Requests that wait for a connection, on average, from which more connections are wanted.
 const WAITING: f64 = 0.5;
 /// Queries that share a lane before another one is of use.
@@ -50,6 +52,8 @@ struct Steering<'a> {
     size: PoolSize,
     controller: Controller,
     seen: Seen,
+    /// Whether what was counted since the last look is of requests that were held back.
+    is_late: bool,
 }
 
 /// What was counted up to the last look.
@@ -69,7 +73,7 @@ impl Seen {
 impl<'a> Steering<'a> {
     fn new(access: &'a Access, size: PoolSize) -> Self {
         let controller = Controller::new(bounds(size), size.first());
-        Self { access, size, controller, seen: Seen::now(access) }
+        Self { access, size, controller, seen: Seen::now(access), is_late: false }
     }
 
     /// Whether there is something to be found.
@@ -79,9 +83,12 @@ impl<'a> Steering<'a> {
 
     /// Takes other bounds; a pool that stays within them keeps its size.
     fn take(&mut self, size: PoolSize) {
-        let begin = if self.is_open() { self.controller.size() } else { size.first() };
+        if self.is_open() {
+            self.controller.rebound(bounds(size));
+        } else {
+            self.controller = Controller::new(bounds(size), size.first());
+        }
         self.size = size;
-        self.controller = Controller::new(bounds(size), begin);
         self.seen = Seen::now(self.access);
         self.access.resize(self.controller.size());
     }
@@ -99,14 +106,28 @@ impl<'a> Steering<'a> {
 
     /// What came since the last look; nothing where too little came to say anything.
     fn measure(&mut self) -> Option<Look> {
+        if self.access.is_held_back() {
+            // What is held back waits for no connection, and says nothing of their number.
+            self.is_late = true;
+            return None;
+        }
         let now = Seen::now(self.access);
         let within = now.at.duration_since(self.seen.at);
         let database = now.database.since(&self.seen.database);
-        if (1..LEAST_ANSWERS).contains(&database.count()) && within < LONGEST_LOOK {
+        let pool = &self.access.counters().pool;
+        let (is_waiting, is_busy) = (pool.waiting.read() > 0, pool.size.read() > pool.available.read());
+        let is_under_way = is_waiting || is_busy;
+        // Where nothing was asked there is nothing to wait for.
+        let is_quiet = database.count() == 0 && !is_under_way;
+        let may_wait = within < if is_under_way { LONGEST_WAIT } else { LONGEST_LOOK };
+        if database.count() < LEAST_ANSWERS && may_wait && !is_quiet {
             return None;
         }
         let waits = now.waits.since(&self.seen.waits);
         self.seen = now;
+        if std::mem::take(&mut self.is_late) {
+            return None;
+        }
         let seconds = within.as_secs_f64();
         #[expect(
             clippy::cast_precision_loss,
@@ -116,13 +137,15 @@ impl<'a> Steering<'a> {
         // Of no answers there is no mean: nothing was held.
         let held = database.mean().unwrap_or_default().as_secs_f64();
         let at_once = rate * held;
-        let is_waiting = waits.sum().as_secs_f64() / seconds >= WAITING;
+        let waiting = waits.sum().as_secs_f64() / seconds;
+        let waited = if rate > 0.0 { waiting / rate } else { 0.0 };
         Some(match self.access.way() {
-            Way::Exclusive(_) => Look { rate, held, wanting: is_waiting, in_use: at_once },
+            Way::Exclusive(_) => Look { rate, waited, held, wanting: waiting >= WAITING, in_use: at_once },
             Way::Pipelined(lanes) => Look {
                 rate,
+                waited,
                 held,
-                wanting: lanes.take_wanted_more() || is_waiting,
+                wanting: lanes.take_wanted_more() || waiting >= WAITING,
                 in_use: (at_once / SHARE_A_LANE).min(f64::from(self.controller.size())),
             },
         })

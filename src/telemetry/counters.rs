@@ -86,7 +86,7 @@ pub struct WorkerCounters {
     pub request_time: Histogram,
     /// A request's wait for a place on a lane, or for a checkout.
     pub pool_wait: Histogram,
-    /// From there to the last row.
+    /// From there to the last row, of requests that PostgreSQL served.
     pub database_time: Histogram,
     /// Requests that PostgreSQL did not serve, by [`DatabaseFailure`].
     pub database_failures: [Counter; DatabaseFailure::COUNT],

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What was measured, over all requests that asked the database.
+/// What was measured, over all requests, whether they asked the database or not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
     /// Requests a second that were answered.
     pub rate: f64,
     /// Processor time that each takes in this service.
     pub work: Duration,
-    /// The time for which each waits on PostgreSQL, holding its place there.
+    /// The time for which each waits on PostgreSQL, holding its place there; the mean over all of them.
     pub wait: Duration,
     /// Cores that the service may use.
     pub cores: u32,

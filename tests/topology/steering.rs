@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use plimsoll::config::admin::Place;
 use plimsoll::telemetry::ask::ask;
@@ -11,9 +12,12 @@ use plimsoll::telemetry::status::Status;
 
 use crate::harness::{Client, PATIENCE, ServerSetup, TestDatabase, TestServer, wait_until};
 
+/// Longer than the longest rest before another size is tried, should a busy machine have spoilt the first try.
+const UNTIL_TRIED_AGAIN: Duration = PATIENCE.saturating_mul(3);
+
 /// Makes every read of a row of `world` wait in PostgreSQL, where no connection keeps another from waiting too.
 const WAITING: &str = "ALTER TABLE world RENAME TO world_rows; \
-    CREATE VIEW world AS SELECT id, randomnumber FROM world_rows WHERE pg_sleep(0.002) IS NOT NULL; \
+    CREATE VIEW world AS SELECT id, randomnumber FROM world_rows WHERE pg_sleep(0.01) IS NOT NULL; \
     ALTER VIEW world OWNER TO plimsoll";
 
 /// The most connections that the pools may have now, over all workers.
@@ -24,13 +28,23 @@ fn pool_size(server: &TestServer) -> u32 {
 }
 
 fn wait_for_size(server: &TestServer, size: u32) {
-    wait_until(&format!("a pool of {size}"), PATIENCE, || (pool_size(server) == size).then_some(()));
+    wait_until(&format!("a pool of {size}"), UNTIL_TRIED_AGAIN, || (pool_size(server) == size).then_some(()));
+}
+
+/// Says that it is enough, also where a test fails.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Asks for a row on many connections until `done` is.
 fn load_until(server: &TestServer, done: impl FnOnce()) {
     let enough = AtomicBool::new(false);
     thread::scope(|scope| {
+        let end = OnDrop(&enough);
         for _ in 0..24 {
             let (mut client, enough) = (Client::connect(server.address()), &enough);
             scope.spawn(move || {
@@ -40,7 +54,7 @@ fn load_until(server: &TestServer, done: impl FnOnce()) {
             });
         }
         done();
-        enough.store(true, Ordering::Relaxed);
+        drop(end);
     });
 }
 

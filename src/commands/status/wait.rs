@@ -12,6 +12,9 @@ const PRESUMES: &str =
 /// Below this share of requests that asked the database, it is said how many did.
 const NEARLY_ALL: f64 = 0.95;
 
+/// From this share of time on, workers have no time left that a larger pool could fill.
+const FULLY_BUSY: f64 = 0.9;
+
 /// The sentences, each under the label that it follows.
 pub(in crate::commands) fn explain(status: &Status) -> Vec<(&'static str, String)> {
     let Some(implied) = &status.implied else {
@@ -37,7 +40,7 @@ fn measured(status: &Status, implied: &Implied) -> String {
     #[expect(clippy::cast_precision_loss, reason = "what comes between two samples stays far below 2^52")]
     let share = recent.database.count as f64 / recent.request.count.max(1) as f64;
     let mixed = if of_all && share < NEARLY_ALL {
-        format!(" ({:.0} in 100 requests asked the database; the work is the mean of all)", share * 100.0)
+        format!(" over all; {:.0} in 100 requests asked the database, and W is of those", share * 100.0)
     } else {
         String::new()
     };
@@ -79,6 +82,13 @@ fn compare(status: &Status, implied: &Implied) -> String {
         return format!(
             "{begin}, {wanted} implied; requests share connections (--dispatch pipelined), so that fewer than implied serve as well, and W \
              holds the time for which queries stand in line on a connection"
+        );
+    }
+    if in_force < wanted && status.recent.busy >= FULLY_BUSY {
+        return format!(
+            "{begin}, {wanted} implied; but workers are busy for {:.0} % of the time: W then holds the time for which answers stand in line \
+             for a worker, and a larger pool serves no more",
+            status.recent.busy * 100.0
         );
     }
     if in_force < wanted {
@@ -139,7 +149,7 @@ mod tests {
     fn where_few_requests_ask_the_database_that_is_said() {
         let mut status = busy(1, 2);
         status.recent.database.count = status.recent.request.count / 4;
-        assert!(text(&status).contains("(25 in 100 requests asked the database"), "{}", text(&status));
+        assert!(text(&status).contains("25 in 100 requests asked the database"), "{}", text(&status));
     }
 
     #[test]

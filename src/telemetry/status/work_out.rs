@@ -40,7 +40,7 @@ pub fn work_out(service: &Service, earlier: &Sample, now: &Sample, history: Vec<
         totals,
         recent,
         processes,
-        accept_skew: accept_skew(now, service),
+        accept_skew: accept_skew(earlier, now, service),
         history,
     }
 }
@@ -190,18 +190,35 @@ fn times(of: &Distribution) -> Times {
     }
 }
 
-/// What the wait implies for the requests that asked the database.
+/// What the wait implies, over all requests: those that did not ask the database waited for nothing.
 fn imply(recent: &Rates, cores: u32) -> Option<Implied> {
     let us = |us: f64| Duration::from_secs_f64(us / 1e6);
     #[expect(clippy::cast_precision_loss, reason = "what comes between two samples stays far below 2^52")]
-    let rate = if recent.seconds > 0.0 { recent.database.count as f64 / recent.seconds } else { 0.0 };
-    let (work, wait) = (us(recent.cpu_us?), us(recent.database.mean_us?));
-    littles_law::imply(Measured { rate, work, wait, cores })
+    let share = recent.database.count as f64 / recent.request.count.max(recent.database.count) as f64;
+    let (work, wait) = (us(recent.cpu_us?), us(recent.database.mean_us? * share));
+    littles_law::imply(Measured { rate: recent.requests, work, wait, cores })
 }
 
-fn accept_skew(now: &Sample, service: &Service) -> AcceptSkew {
-    let accepted: Vec<u64> = now.workers().map(|worker| worker.totals.accepted).collect();
-    skew::measure(&accepted, &service.accept)
+/// By what each worker accepted since the start; where processes have been replaced, by what came of late.
+fn accept_skew(earlier: &Sample, now: &Sample, service: &Service) -> AcceptSkew {
+    let serving = || now.processes.iter().filter(|process| !process.draining);
+    let accepted =
+        |process: &Process| process.workers.iter().map(|one| one.totals.accepted).collect::<Vec<_>>();
+    if now.ended.accepted == 0 {
+        return skew::measure(&serving().flat_map(accepted).collect::<Vec<_>>(), &service.accept);
+    }
+    let of_late = serving().flat_map(|process| {
+        let before = earlier.processes.iter().find(|before| before.pid == process.pid).map(accepted);
+        let before = before.unwrap_or_default().into_iter().chain(std::iter::repeat(0));
+        accepted(process)
+            .into_iter()
+            .zip(before)
+            .map(|(now, before)| now.saturating_sub(before))
+            .collect::<Vec<_>>()
+    });
+    let mut skew = skew::measure(&of_late.collect::<Vec<_>>(), &service.accept);
+    skew.meaning = format!("of late, since processes were replaced: {}", skew.meaning);
+    skew
 }
 
 #[cfg(test)]
@@ -285,6 +302,48 @@ mod tests {
         assert_eq!(status.totals.requests(), 150);
         assert!((status.recent.requests - 50.0).abs() < 1e-9);
         assert!((status.processes[0].workers[0].recent.requests - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn requests_that_ask_no_database_are_part_of_the_work_and_of_none_of_the_wait() {
+        let mixed = |requests: u64, asked: u64| {
+            let mut worker = worker(asked, 10, 40);
+            worker.totals.answered[Route::Json][StatusClass::Successful] = requests - asked;
+            worker.totals.cpu_ns = requests * 10_000;
+            for _ in asked..requests {
+                let counters = WorkerCounters::default();
+                counters.request_time.note(Duration::from_micros(10));
+                worker.totals.request_time.add(&counters.request_time.read());
+            }
+            worker
+        };
+        let status = work_out(
+            &service(),
+            &sample(10, vec![mixed(0, 0)]),
+            &sample(11, vec![mixed(400, 100)]),
+            Vec::new(),
+        );
+        let implied = status.implied.unwrap();
+        assert!((implied.wait_to_work - 1.0).abs() < 0.05, "a quarter of 40 µs to 10 µs: {implied:?}");
+        assert!((implied.waiting - 400.0 * 10e-6).abs() < 1e-4, "{implied:?}");
+    }
+
+    #[test]
+    fn the_spread_of_accepts_is_of_late_where_a_process_was_replaced() {
+        let accepted = |counts: [u64; 2]| {
+            let workers = counts.map(|count| {
+                let mut worker = worker(0, 0, 0);
+                worker.totals.accepted = count;
+                worker
+            });
+            workers.to_vec()
+        };
+        let (earlier, mut now) = (sample(1, accepted([90_000, 0])), sample(2, accepted([90_100, 100])));
+        let whole = work_out(&service(), &earlier, &now, Vec::new()).accept_skew;
+        assert!(whole.meaning.starts_with("uneven"), "{whole:?}");
+        now.ended.accepted = 90_000;
+        let of_late = work_out(&service(), &earlier, &now, Vec::new()).accept_skew;
+        assert!(of_late.jain == Some(1.0) && of_late.meaning.starts_with("of late"), "{of_late:?}");
     }
 
     #[test]
