@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -58,13 +59,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One delay: what the pool came to, beside the best of the fixed ones of its round."""
+    """One delay: what the pool came to, beside the best of the fixed ones in the same round."""
 
     rtt_ms: float
     ratio: Spread
     settled_after: Spread
     sizes: list[int]
-    best_sizes: list[int]
+    best_size: int
 
 
 class Wire:
@@ -206,17 +207,20 @@ def look(admin: int, began: float) -> Look:
 
 
 def judge(rounds: list[tuple[list[Phase], dict[int, list[Phase]]]], index: int, rtt: float) -> Verdict:
-    ratios, settled, sizes, best_sizes = [], [], [], []
-    for steered, fixed in rounds:
-        rates = {
-            size: phase.requests_per_second for size, phases in fixed.items() for phase in phases if phase.rtt_ms == rtt
-        }
-        best = max(rates, key=lambda size: rates[size])
-        ratios.append(steered[index].requests_per_second / rates[best])
-        settled.append(steered[index].settled_after)
-        sizes.append(steered[index].size)
-        best_sizes.append(best)
-    return Verdict(rtt, spread(ratios), spread(settled), sizes, best_sizes)
+    """The best size is that of all rounds together: of each round's highest, most is chance."""
+    rates: dict[int, list[float]] = {}
+    for _, fixed in rounds:
+        for size, phases in fixed.items():
+            rates.setdefault(size, []).extend(phase.requests_per_second for phase in phases if phase.rtt_ms == rtt)
+    best = max(rates, key=lambda size: statistics.median(rates[size]))
+    steered = [phases[index] for phases, _ in rounds]
+    return Verdict(
+        rtt_ms=rtt,
+        ratio=spread([phase.requests_per_second / rate for phase, rate in zip(steered, rates[best], strict=True)]),
+        settled_after=spread([phase.settled_after for phase in steered]),
+        sizes=[phase.size for phase in steered],
+        best_size=best,
+    )
 
 
 def line(verdict: Verdict) -> str:
@@ -224,7 +228,7 @@ def line(verdict: Verdict) -> str:
     return (
         f"at {verdict.rtt_ms} ms: {ratio.median:.3f} of the best fixed pool ({ratio.least:.3f} to {ratio.most:.3f}), "
         f"settled after {settled.median:.1f} s ({settled.least:.1f} to {settled.most:.1f}), "
-        f"sizes {verdict.sizes}, best {verdict.best_sizes}"
+        f"sizes {verdict.sizes}, best {verdict.best_size}"
     )
 
 

@@ -140,8 +140,11 @@ impl<'a> Steering<'a> {
         let waiting = waits.sum().as_secs_f64() / seconds;
         let waited = if rate > 0.0 { waiting / rate } else { 0.0 };
         Some(match self.access.way() {
-            Way::Exclusive(_) => Look { rate, waited, held, wanting: waiting >= WAITING, in_use: at_once },
+            Way::Exclusive(_) => {
+                Look { within: seconds, rate, waited, held, wanting: waiting >= WAITING, in_use: at_once }
+            }
             Way::Pipelined(lanes) => Look {
+                within: seconds,
                 rate,
                 waited,
                 held,

@@ -21,6 +21,8 @@ pub struct Bounds {
 /// What was measured since the last look.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
+    /// The time over which it was measured, in seconds.
+    pub within: f64,
     /// Requests that PostgreSQL answered, a second.
     pub rate: f64,
     /// The mean time for which each waited for a connection, in seconds.
@@ -34,15 +36,17 @@ pub struct Look {
 }
 
 /// How much sooner requests must be through for a step up to have paid: this part of what a connection more could bring at best.
-const PAYS: f64 = 0.4;
+const PAYS: f64 = 0.1;
 /// How much of the best a smaller pool must keep.
 const KEEPS: f64 = 0.97;
-/// A rate or an answer's time that differs by this factor is another than before.
-const CHANGED: f64 = 1.3;
-/// Looks that a size is given before it is judged: the first one is of the change itself.
-const LOOKS_TO_SETTLE: u32 = 2;
+/// A rate or a request's time that differs by this factor is another than before.
+const CHANGED: f64 = 1.4;
+/// Looks that count for a verdict. Before them come one of the change itself, and as many as requests take that had queued by then.
+const LOOKS_TO_JUDGE: u32 = 4;
+/// Seconds for which requests that had queued are waited for, at the most.
+const LONGEST_LAG: f64 = 5.0;
 /// Looks in a row that must find things changed, so that no single one does.
-const LOOKS_TO_BELIEVE: u32 = 2;
+const LOOKS_TO_BELIEVE: u32 = 3;
 /// Square roots of the connections in use that are kept beside them for what comes unevenly (square-root staffing: S. Halfin, W. Whitt,
 /// "Heavy-Traffic Limits for Queues with Many Exponential Servers", Operations Research 29(3), 1981).
 const SPARE: f64 = 2.0;
@@ -63,8 +67,8 @@ enum Phase {
     Up { before: f64 },
     /// One was taken away; that is the shortest time since things changed.
     Down { best: f64 },
-    /// At rest: what was measured here, once it was.
-    Hold { then: Option<Look> },
+    /// At rest: the rate and the time of requests here, once they were measured.
+    Hold { then: Option<(f64, f64)> },
 }
 
 /// One worker's controller.
@@ -73,14 +77,18 @@ pub struct Controller {
     bounds: Bounds,
     size: u32,
     phase: Phase,
-    /// Looks in this phase.
+    /// Looks in this phase, and the time that they took.
     looks: u32,
+    elapsed: f64,
+    /// What a request took as this phase began: those that had queued before are through by then.
+    lag: f64,
     /// Looks in a row that found things changed, or connections idle.
     changed: u32,
     idle: u32,
     /// The time of all requests that count for the verdict, and how many they are, both a second.
     time: f64,
     rate: f64,
+    counted: u32,
     /// Looks at rest after which it tries again, and the size from which it last did.
     retry_after: u32,
     tried_from: u32,
@@ -94,10 +102,13 @@ impl Controller {
             size: size.clamp(bounds.least, bounds.most.max(bounds.least)),
             phase: Phase::Begin,
             looks: 0,
+            elapsed: 0.0,
+            lag: 0.0,
             changed: 0,
             idle: 0,
             time: 0.0,
             rate: 0.0,
+            counted: 0,
             retry_after: LOOKS_TO_RETRY,
             tried_from: 0,
         }
@@ -117,23 +128,30 @@ impl Controller {
 
     /// Looks at what was measured and says how many connections there should be from here on.
     pub fn look(&mut self, look: Look) -> u32 {
-        self.looks += 1;
-        if self.looks >= LOOKS_TO_SETTLE {
-            self.time += look.rate * (look.waited + look.held);
+        let takes = look.waited + look.held;
+        if self.looks >= 1 && self.elapsed >= self.lag {
+            self.time += look.rate * takes;
             self.rate += look.rate;
+            self.counted += 1;
         }
+        self.looks += 1;
+        self.elapsed += look.within;
+        let before = self.phase;
         match self.phase {
             Phase::Hold { then } => self.watch(look, then),
-            _ if self.looks <= LOOKS_TO_SETTLE => {}
+            _ if self.counted < LOOKS_TO_JUDGE => {}
             // Nobody asks any more: nothing can be found out.
             _ if self.rate <= 0.0 => self.rest(),
             _ => self.judge(self.time / self.rate, look.wanting),
+        }
+        if self.phase != before {
+            self.lag = takes.min(LONGEST_LAG);
         }
         self.size
     }
 
     /// At rest: gives idle connections up, and begins anew where things have changed.
-    fn watch(&mut self, look: Look, then: Option<Look>) {
+    fn watch(&mut self, look: Look, then: Option<(f64, f64)>) {
         let spare = look.in_use + SPARE * look.in_use.sqrt() <= f64::from(self.size) - 1.0;
         self.idle = if spare && !look.wanting { self.idle + 1 } else { 0 };
         if self.idle >= LOOKS_IDLE && self.size > self.bounds.least {
@@ -141,14 +159,15 @@ impl Controller {
             self.idle = 0;
             return self.rest();
         }
-        let Some(then) = then else {
-            // The first looks are of the change that led here.
-            if self.looks > LOOKS_TO_SETTLE {
-                self.phase = Phase::Hold { then: Some(look) };
+        let Some((rate, time)) = then else {
+            if self.counted >= LOOKS_TO_JUDGE {
+                let time = if self.rate > 0.0 { self.time / self.rate } else { 0.0 };
+                self.phase = Phase::Hold { then: Some((self.rate / f64::from(self.counted), time)) };
             }
             return;
         };
-        let others = differs(look.held, then.held) || (look.wanting && differs(look.rate, then.rate));
+        // Where nobody waits, a rate that changes with the demand changes nothing else.
+        let others = differs(look.waited + look.held, time) || (look.wanting && differs(look.rate, rate));
         self.changed = if others { self.changed + 1 } else { 0 };
         let changed = self.changed >= LOOKS_TO_BELIEVE;
         if changed {
@@ -212,7 +231,9 @@ impl Controller {
     }
 
     fn enter(&mut self, phase: Phase) {
-        (self.phase, self.looks, self.changed, self.time, self.rate) = (phase, 0, 0, 0.0, 0.0);
+        self.phase = phase;
+        (self.looks, self.elapsed, self.changed) = (0, 0.0, 0);
+        (self.time, self.rate, self.counted) = (0.0, 0.0, 0);
     }
 }
 
@@ -249,7 +270,7 @@ mod tests {
             let in_use = f64::from(size).min(self.clients);
             let held = in_use / rate;
             let waited = (self.clients / rate - held).max(0.0);
-            Look { rate, waited, held, wanting: self.clients > f64::from(size), in_use }
+            Look { within: 0.25, rate, waited, held, wanting: self.clients > f64::from(size), in_use }
         }
 
         fn best(self, bounds: Bounds) -> f64 {
@@ -280,7 +301,7 @@ mod tests {
 
         fn look(self, size: u32, noise: f64) -> Look {
             let (rate, held, waited) = (self.rate * noise, self.service, self.waited(size));
-            Look { rate, waited, held, wanting: rate * waited >= 0.5, in_use: rate * held }
+            Look { within: 0.25, rate, waited, held, wanting: rate * waited >= 0.5, in_use: rate * held }
         }
     }
 
@@ -352,9 +373,32 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_drains_slowly_is_waited_out_before_a_step_is_judged() {
+        // 24 clients on answers of 80 ms each: with one connection a request takes two seconds, and those that queue before a step
+        // show the old wait for that long after it.
+        let world = Closed { delay: 80e-3, service: 0.0, most: f64::MAX, clients: 24.0 };
+        let mut controller = Controller::new(Bounds { least: 1, most: 3 }, 1);
+        let (mut shown, mut since, mut last) = (world.look(1, 1.0).waited, 0.0, 1);
+        for turn in 0..160 {
+            let now = world.look(controller.size(), noise(turn));
+            if controller.size() != last {
+                (last, since) = (controller.size(), 0.0);
+            }
+            since += now.within;
+            // Who is through now began to wait that long ago.
+            if since > shown {
+                shown = now.waited;
+            }
+            controller.look(Look { waited: shown, ..now });
+        }
+        assert_eq!(controller.size(), 3);
+    }
+
+    #[test]
     fn connections_that_nobody_uses_are_given_up_and_taken_again_when_they_are_wanted() {
         let quiet = Closed { clients: 1.0, ..FAR };
-        let nothing = |_, _| Look { rate: 0.0, waited: 0.0, held: 0.0, wanting: false, in_use: 0.0 };
+        let nothing =
+            |_, _| Look { within: 0.25, rate: 0.0, waited: 0.0, held: 0.0, wanting: false, in_use: 0.0 };
         let mut controller = Controller::new(BOUNDS, 6);
         run(&mut controller, |size, noise| quiet.look(size, noise), 60);
         assert_eq!(controller.size(), BOUNDS.least);

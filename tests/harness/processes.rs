@@ -33,6 +33,14 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     kill_process(pid, signal).expect("the signal to be taken");
 }
 
+/// Whether this process, and so whatever it starts, ignores a signal (proc(5), `SigIgn`).
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    let mask = u64::from_str_radix(mask.trim(), 16).unwrap_or_default();
+    mask & (1 << (signal.as_raw() - 1)) != 0
+}
+
 /// The clients' ports of all connections with this address that the process holds: proc(5), `/proc/net/tcp`.
 pub(crate) fn clients_of(pid: u32, address: SocketAddr) -> BTreeSet<u16> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
