@@ -4,7 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, ServerSetup, TestDatabase, TestServer, request, wait_until};
+use plimsoll::config::admin::Place;
+use plimsoll::telemetry::ask::ask;
+
+use crate::harness::{Client, PATIENCE, ServerSetup, TestDatabase, TestServer, request, wait_until};
 
 fn parking(park_after: &str) -> TestServer {
     ServerSetup::with_url("postgres://nobody@127.0.0.1:1/none").args(&["--park-after", park_after]).start()
@@ -104,6 +107,9 @@ fn a_parked_connection_is_closed_when_its_idle_time_is_over() {
 fn clients_that_leave_while_parked_take_their_descriptors_along() {
     let server = parking("1ms");
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).map_or(0, Iterator::count);
+    // The admin side has its descriptors only a moment after the banner.
+    let admin = Place::Socket(server.admin_socket());
+    wait_until("the admin side to answer", PATIENCE, || ask(&admin, "GET", "/healthz").ok());
     let before = descriptors();
     for _ in 0..3 {
         let mut clients: Vec<Client> = (0..50).map(|_| server.connect()).collect();
