@@ -10,7 +10,7 @@
 mod engine;
 pub mod hold;
 #[cfg_attr(not(target_os = "linux"), path = "poll_elsewhere.rs")]
-mod poll;
+pub(crate) mod poll;
 pub mod ports;
 pub mod report;
 mod response;

@@ -23,22 +23,22 @@ const TIMER: u64 = u64::MAX;
 
 /// What happened to one socket.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Event {
-    pub(super) token: u64,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
+pub(crate) struct Event {
+    pub(crate) token: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
     /// The other side closed, at least its sending half.
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
 }
 
-pub(super) struct Poll {
+pub(crate) struct Poll {
     epoll: OwnedFd,
     timer: OwnedFd,
     events: Vec<epoll::Event>,
 }
 
 impl Poll {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
@@ -49,14 +49,14 @@ impl Poll {
     }
 
     /// Watches a socket until it is closed.
-    pub(super) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
         use epoll::EventFlags as Flags;
         let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
         Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(token), flags)?)
     }
 
     /// Waits for events, not longer than `limit`; `exactly` where its end is a moment at which something is due.
-    pub(super) fn wait(&mut self, limit: Duration, exactly: bool) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, limit: Duration, exactly: bool) -> io::Result<()> {
         if exactly && !limit.is_zero() {
             let once = Itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(limit) };
             timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
@@ -68,12 +68,12 @@ impl Poll {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
 
     /// The nth event of the last wait; none where it was the timer.
-    pub(super) fn event(&self, n: usize) -> Option<Event> {
+    pub(crate) fn event(&self, n: usize) -> Option<Event> {
         use epoll::EventFlags as Flags;
         let event = self.events.get(n)?;
         let (token, flags) = (event.data.u64(), event.flags);

@@ -7,36 +7,36 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Event {
-    pub(super) token: u64,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    pub(super) closed: bool,
+pub(crate) struct Event {
+    pub(crate) token: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) closed: bool,
 }
 
-pub(super) struct Poll(std::convert::Infallible);
+pub(crate) struct Poll(std::convert::Infallible);
 
 impl Poll {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "it waits by epoll, which only Linux has: run it on Linux",
         ))
     }
 
-    pub(super) fn add(&self, _: impl AsFd, _: u64) -> io::Result<()> {
+    pub(crate) fn add(&self, _: impl AsFd, _: u64) -> io::Result<()> {
         match self.0 {}
     }
 
-    pub(super) fn wait(&mut self, _: Duration, _: bool) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, _: Duration, _: bool) -> io::Result<()> {
         match self.0 {}
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self.0 {}
     }
 
-    pub(super) fn event(&self, _: usize) -> Option<Event> {
+    pub(crate) fn event(&self, _: usize) -> Option<Event> {
         match self.0 {}
     }
 }

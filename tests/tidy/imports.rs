@@ -28,7 +28,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ),
     ("supervisor", &["config", "database", "exit", "kernel", "logging", "server", "telemetry"]),
     ("server", &["config", "database", "exit", "http", "kernel", "logging", "telemetry", "tuning"]),
-    ("sweep", &["config", "database", "exit", "kernel", "telemetry", "tuning"]),
+    ("sweep", &["config", "database", "exit", "kernel", "load", "telemetry", "tuning"]),
     ("load", &["config", "kernel"]),
     ("http", &["config", "database", "telemetry"]),
     ("database", &["config", "telemetry", "tuning"]),

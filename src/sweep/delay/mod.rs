@@ -1,9 +1,9 @@
 //! A wire of any length: passes bytes between loopback and a server, each direction after half of a round-trip time.
 //!
-//! One thread, one event loop ([`poll`]), two [`way`]s for each connection. Every byte is as late as every other, so that what falls due
-//! does so in the order in which it was read, and one queue says what is next. The kernel's own delay (`tc netem`) wants root and a
-//! module that not every kernel has; this wants neither. As with netem on loopback, the opening of a connection is answered by this
-//! machine at once; what is said over it takes its time.
+//! One thread, one event loop by [`crate::load::poll`], two [`way`]s for each connection. Every byte is as late as every other, so
+//! that what falls due does so in the order in which it was read, and one queue says what is next. The kernel's own delay (`tc netem`)
+//! wants root and a module that not every kernel has; this wants neither. As with netem on loopback, the opening of a connection is
+//! answered by this machine at once; what is said over it takes its time.
 //!
 //! **Invariant:** no byte is passed on earlier than its time, out of order, or twice, and no more than [`MOST_FLYING`] of them are kept for
 //! one direction of a connection: then its sender waits.
@@ -18,18 +18,22 @@ use slab::Slab;
 use socket2::{Domain, Socket, Type};
 
 use crate::config::duration;
+use crate::load::poll::Poll;
 
-#[cfg_attr(not(target_os = "linux"), path = "poll_elsewhere.rs")]
-mod poll;
+mod token;
 mod way;
 
-use poll::{Poll, Token};
+use token::Token;
 use way::{Outcome, Way};
 
 /// Bytes that are kept for one direction of a connection at the most.
 pub(crate) const MOST_FLYING: usize = 1 << 20;
 /// Bytes of a line of orders, at the most.
 const LONGEST_ORDER: usize = 64;
+/// Orders that are read at once: as much as a pipe takes whole (pipe(7), `PIPE_BUF`).
+const ORDERS_AT_ONCE: usize = 4096;
+/// How long nothing need happen.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Connections at once; one more is closed as it comes.
 const MOST_LINES: usize = 16_384;
 
@@ -59,6 +63,8 @@ struct Wire {
     lines: Slab<Line>,
     serials: u64,
     agenda: VecDeque<Due>,
+    /// The moment for which the timer is set.
+    set_for: Option<Instant>,
 }
 
 /// Passes bytes on until the other end of `orders` closes, which must be a pipe or a socket. A line that comes by it is another delay
@@ -71,54 +77,71 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let poll = Poll::new()?;
     listener.set_nonblocking(true)?;
-    poll.add(&listener, Token::Listener)?;
-    poll.add(&orders, Token::Orders)?;
+    poll.add(&listener, Token::Listener.pack())?;
+    poll.add(&orders, Token::Orders.pack())?;
     let mut words = Vec::new();
-    let mut wire =
-        Wire { poll, listener, to, one_way, lines: Slab::new(), serials: 0, agenda: VecDeque::new() };
+    let mut wire = Wire {
+        poll,
+        listener,
+        to,
+        one_way,
+        lines: Slab::new(),
+        serials: 0,
+        agenda: VecDeque::new(),
+        set_for: None,
+    };
     loop {
-        wire.poll.wait(wire.agenda.front().map(|due| due.at))?;
-        for token in wire.poll.take() {
-            match token {
-                (Token::Orders, _, _) => match read_orders(&orders, &mut words)? {
-                    Heard::End => return Ok(()),
-                    Heard::Delay(one_way) => wire.one_way = one_way,
-                    Heard::Nothing => {}
-                },
-                (Token::Listener, _, _) => wire.accept(),
-                (Token::End { key, side }, readable, writable) => wire.wake(key, side, readable, writable),
+        wire.wait()?;
+        for index in 0..wire.poll.len() {
+            let Some(event) = wire.poll.event(index) else {
+                wire.set_for = None;
+                continue;
+            };
+            match Token::unpack(event.token) {
+                Token::Orders => {
+                    if let Some(one_way) = read_orders(&orders, &mut words)? {
+                        wire.one_way = one_way;
+                    }
+                    // What was written before the end was read just now.
+                    if event.closed {
+                        return Ok(());
+                    }
+                }
+                Token::Listener => wire.accept(),
+                Token::End { key, side } => wire.wake(key, side, event.readable, event.writable),
             }
         }
         wire.release();
     }
 }
 
-/// What came by the orders.
-enum Heard {
-    Nothing,
-    Delay(Duration),
-    End,
-}
-
-/// Reads what is there; the last whole line counts.
-fn read_orders(orders: &impl AsFd, words: &mut Vec<u8>) -> io::Result<Heard> {
-    let mut part = [0; LONGEST_ORDER];
+/// Reads what is there; the last whole line counts, and none where there is no whole one.
+fn read_orders(orders: &impl AsFd, words: &mut Vec<u8>) -> io::Result<Option<Duration>> {
+    let mut part = [0; ORDERS_AT_ONCE];
     let read = rustix::io::read(orders, &mut part)?;
-    if read == 0 {
-        return Ok(Heard::End);
-    }
     words.extend_from_slice(&part[..read]);
     let Some(end) = words.iter().rposition(|byte| *byte == b'\n') else {
         let is_long = words.len() > LONGEST_ORDER;
-        return if is_long { Err(io::ErrorKind::InvalidData.into()) } else { Ok(Heard::Nothing) };
+        return if is_long { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) };
     };
     let text = String::from_utf8_lossy(&words[..end]).into_owned();
     words.drain(..=end);
     let line = text.rsplit('\n').next().unwrap_or_default();
-    duration::parse_or_zero(line.trim()).map(Heard::Delay).map_err(io::Error::other)
+    duration::parse_or_zero(line.trim()).map(Some).map_err(io::Error::other)
 }
 
 impl Wire {
+    /// Waits until something happens or falls due.
+    fn wait(&mut self) -> io::Result<()> {
+        let due = self.agenda.front().map(|due| due.at);
+        let left = due.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(Instant::now()));
+        let is_new = due.is_some() && self.set_for != due;
+        if is_new && !left.is_zero() {
+            self.set_for = due;
+        }
+        self.poll.wait(left, is_new)
+    }
+
     fn accept(&mut self) {
         // An error is of one connection, or of descriptors that will be free again: the next one tries anew.
         while let Ok((client, _)) = self.listener.accept() {
@@ -146,7 +169,7 @@ impl Wire {
         self.serials += 1;
         let entry = self.lines.vacant_entry();
         for (side, end) in ends.iter().enumerate() {
-            self.poll.add(end, Token::End { key: entry.key(), side })?;
+            self.poll.add(end, Token::End { key: entry.key(), side }.pack())?;
         }
         entry.insert(Line { serial: self.serials, ends, ways: [Way::default(), Way::default()] });
         Ok(())

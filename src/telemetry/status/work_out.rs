@@ -30,8 +30,7 @@ pub fn work_out(service: &Service, earlier: &Sample, now: &Sample, history: Vec<
         version: VERSION,
         at_unix_ms: now.at_unix_ms,
         service: service.clone(),
-        uptime_s: Duration::from_millis(now.at_unix_ms).as_secs_f64()
-            - Duration::from_secs(service.started_unix).as_secs_f64(),
+        uptime_s: Duration::from_nanos(now.at_ns).as_secs_f64(),
         ready: not_ready.is_empty(),
         not_ready,
         paused: now.processes.iter().any(|process| process.paused),
