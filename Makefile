@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -99,3 +99,10 @@ PROCESSES = 3
 upheaval:
 	scripts/prepare
 	python3 -m benches upheaval --kills $(KILLS) --reloads $(RELOADS) --stops $(STOPS) --processes $(PROCESSES) $(if $(OUT),--out $(OUT))
+
+# Every fault of docs/reliability.md, made for real, also those that take minutes: about a quarter of an hour, as root. Each test ends by a
+# line with its figure; the whole output is kept in OUT.
+faults: OUT ?= docs/results/faults
+faults:
+	scripts/prepare
+	scripts/faults $(OUT)

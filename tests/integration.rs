@@ -6,6 +6,7 @@ mod contract;
 mod database;
 mod doctor;
 mod embedded;
+mod faults;
 mod harness;
 mod lab;
 mod lifecycle;

@@ -1,0 +1,12 @@
+//! Faults, made for real: what the service promises under each stands in docs/reliability.md, with the name of its test here.
+//!
+//! What takes long is ignored by `cargo test` and run by `make faults`, one test after the other, beside everything else of this folder.
+//!
+//! **Invariant:** a fault is undone before its test ends, however that ends, and no test harms what it did not start.
+
+use std::fmt::Display;
+
+/// Says what came of a fault, as a line that `make faults` keeps: `figure | fault | what was measured`.
+fn figure(fault: &str, measured: impl Display) {
+    println!("figure | {fault} | {measured}");
+}
