@@ -20,7 +20,7 @@ const DEFAULT_POOL_BOUNDS: &str = "3-6";
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
-    /// The database, as a URL or as key=value pairs; PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE and PGSERVICE are read where it is not given [default: a private PostgreSQL]
+    /// The database, as a URL or as key=value pairs; several hosts, `target_session_attrs`, `sslmode` (prefer where it is not said; disable, require, verify-ca, verify-full) and `sslrootcert` (a PEM file, or system) as for libpq; PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, PGSSLROOTCERT, PGTARGETSESSIONATTRS and PGSERVICE are read where it is not given [default: a private PostgreSQL]
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Where the private PostgreSQL keeps its cluster [default: plimsoll in the user's data directory, /var/lib/plimsoll for root]
@@ -108,7 +108,7 @@ pub enum Target {
         /// What `--database-url` says, if anything.
         url: Option<String>,
         /// What the URL leaves open.
-        variables: PgVariables,
+        variables: Box<PgVariables>,
     },
     /// A PostgreSQL of our own.
     Private,
@@ -138,7 +138,8 @@ impl DatabaseArgs {
 
     /// The database that a supervisor names to its child: never the private one, which is the supervisor's.
     pub fn given(&self) -> Result<Target, SettingsError> {
-        Ok(Target::Given { url: self.database_url.clone(), variables: pgenv::read_environment()? })
+        let variables = Box::new(pgenv::read_environment()?);
+        Ok(Target::Given { url: self.database_url.clone(), variables })
     }
 
     fn check_driver(&self) -> Result<(), SettingsError> {
@@ -155,6 +156,7 @@ impl DatabaseArgs {
 
 /// The rule of which database it is, apart from where the values come from.
 pub fn resolve_target(url: Option<&str>, variables: PgVariables) -> Target {
+    let variables = Box::new(variables);
     match url {
         Some(url) => Target::Given { url: Some(url.to_owned()), variables },
         None if variables.names_a_server() => Target::Given { url: None, variables },
@@ -205,7 +207,10 @@ mod tests {
     fn a_url_wins_and_keeps_the_variables_for_its_gaps() {
         let variables = PgVariables { host: Some("elsewhere".into()), ..PgVariables::default() };
         let target = resolve_target(Some("postgres://here/db"), variables.clone());
-        assert_eq!(target, Target::Given { url: Some("postgres://here/db".into()), variables });
+        assert_eq!(
+            target,
+            Target::Given { url: Some("postgres://here/db".into()), variables: Box::new(variables) }
+        );
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub struct PgVariables {
     pub dbname: Option<String>,
     /// `PGSSLMODE`.
     pub sslmode: Option<String>,
+    /// `PGSSLROOTCERT`, or the file that libpq looks for where nobody names one, if it is there.
+    pub sslrootcert: Option<String>,
+    /// `PGTARGETSESSIONATTRS`.
+    pub target_session_attrs: Option<String>,
     /// `PGSERVICE`, already looked up: its values stand in the fields above.
     pub service: Option<String>,
 }
@@ -32,7 +36,7 @@ impl PgVariables {
         self.host.is_some() || self.service.is_some()
     }
 
-    /// The values as tokio-postgres's configuration keys.
+    /// The values as keys of tokio-postgres's configuration; it does not know the others.
     pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             ("host", &self.host),
@@ -40,14 +44,13 @@ impl PgVariables {
             ("user", &self.user),
             ("password", &self.password),
             ("dbname", &self.dbname),
-            ("sslmode", &self.sslmode),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))
     }
 
     /// The values by the names of the variables, and nothing for a variable that is not set: a service has been looked up.
-    pub fn variables(&self) -> [(&'static str, Option<&str>); 7] {
+    pub fn variables(&self) -> [(&'static str, Option<&str>); 9] {
         [
             ("PGHOST", self.host.as_deref()),
             ("PGPORT", self.port.as_deref()),
@@ -55,6 +58,8 @@ impl PgVariables {
             ("PGPASSWORD", self.password.as_deref()),
             ("PGDATABASE", self.dbname.as_deref()),
             ("PGSSLMODE", self.sslmode.as_deref()),
+            ("PGSSLROOTCERT", self.sslrootcert.as_deref()),
+            ("PGTARGETSESSIONATTRS", self.target_session_attrs.as_deref()),
             ("PGSERVICE", None),
         ]
     }
@@ -67,6 +72,8 @@ impl PgVariables {
             "password" => Some(&mut self.password),
             "dbname" => Some(&mut self.dbname),
             "sslmode" => Some(&mut self.sslmode),
+            "sslrootcert" => Some(&mut self.sslrootcert),
+            "target_session_attrs" => Some(&mut self.target_session_attrs),
             _ => None,
         }
     }
@@ -82,6 +89,8 @@ pub(super) fn read_environment() -> Result<PgVariables, SettingsError> {
         password: variable("PGPASSWORD"),
         dbname: variable("PGDATABASE"),
         sslmode: variable("PGSSLMODE"),
+        sslrootcert: variable("PGSSLROOTCERT").or_else(|| usual_root_certificate(&variable)),
+        target_session_attrs: variable("PGTARGETSESSIONATTRS"),
         service: variable("PGSERVICE"),
     };
     if let Some(service) = variables.service.clone() {
@@ -97,6 +106,12 @@ pub(super) fn read_environment() -> Result<PgVariables, SettingsError> {
         apply_service(&mut variables, &section);
     }
     Ok(variables)
+}
+
+/// Where libpq looks for certificate authorities when nobody names a file, if there is one.
+fn usual_root_certificate(variable: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let path = Path::new(&variable("HOME")?).join(".postgresql/root.crt");
+    path.is_file().then(|| path.display().to_string())
 }
 
 /// The places where libpq looks for services, in its order.

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
-use super::connect::patience;
+use super::config::Config;
+use super::connect::{patience, session};
 use super::error::describe;
 
 /// How long one question may take.
@@ -69,7 +70,7 @@ impl Attendant {
             Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         let mut config = config.clone();
         config.application_name("plimsoll sweep, watching");
-        let connecting = async { tokio::time::timeout(patience(&config), config.connect(NoTls)).await };
+        let connecting = async { tokio::time::timeout(patience(&config), session(&config)).await };
         let connected = runtime.block_on(connecting).map_err(|_| "it did not answer in time".to_owned())?;
         let (client, connection) = connected.map_err(|error| describe(&error))?;
         runtime.spawn(connection);
@@ -176,8 +177,8 @@ mod tests {
 
     #[test]
     fn a_schema_comes_behind_the_options_that_there_are() {
-        let config: Config = "host=db options='-c work_mem=1MB'".parse().unwrap();
-        let named = named(&config, "sweep", Some("slow"));
+        let driver: tokio_postgres::Config = "host=db options='-c work_mem=1MB'".parse().unwrap();
+        let named = named(&driver.into(), "sweep", Some("slow"));
         assert_eq!(named.get_options(), Some("-c work_mem=1MB -csearch_path=slow,\"$user\",public"));
         assert_eq!(named.get_application_name(), Some("sweep"));
     }

@@ -3,8 +3,7 @@
 //! The driver's half of a connection, the task that moves bytes, runs beside the client half on the worker's own runtime, over
 //! a stream of ours ([`super::wire`]).
 //!
-//! **Invariant:** a connection that is given up takes its task along, also when the giving up happens half-way through the
-//! set-up.
+//! **Invariant:** a connection has no task before its set-up is done, so that one that is given up half-way leaves nothing behind.
 
 use std::future::Future;
 use std::io;
@@ -15,13 +14,16 @@ use std::time::Duration;
 use deadpool_postgres::Connect;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{CancelToken, Client, Config, Error, NoTls, SimpleQueryMessage};
+use tokio_postgres::{CancelToken, Client, Error};
 
+use super::config::Config;
 use super::dial::{self, Address};
 use super::failing::failed;
+use super::hosts::{self, Driving, Manner, Opened, Silent};
+use super::pool::PoolSettings;
 use super::reach::Reach;
-use super::wire::{Pipeline, Wire};
+use super::tls::Handed;
+use super::wire::Pipeline;
 use crate::config::database::{Driver, Statements};
 
 /// The least time for opening a connection to one host, whatever the URL says of its socket.
@@ -30,11 +32,13 @@ const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a cancel request to PostgreSQL may take; it is sent to spare the server, nothing waits for it.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The shortest share of a request's time that a host gets: logging in takes a few round trips and some hashing.
+const SHORTEST_SHARE: Duration = Duration::from_millis(500);
+
 /// How long opening one connection may take in all, authentication and set-up included; the driver's `connect_timeout`
 /// covers only the socket. Each host that is named has its time: the last one may be the one that answers.
 pub(super) fn patience(config: &Config) -> Duration {
-    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-    patience_for_each(config).saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))
+    patience_for_each(config).saturating_mul(u32::try_from(config.hosts()).unwrap_or(u32::MAX))
 }
 
 /// How long one address may take, authentication and set-up included.
@@ -42,9 +46,34 @@ fn patience_for_each(config: &Config) -> Duration {
     config.get_connect_timeout().copied().unwrap_or_default().max(SHORTEST_PATIENCE)
 }
 
+/// The same while a request waits for so long: of several hosts each gets its share, unless it was said how long one may take.
+fn share_for_each(config: &Config, wait: Duration) -> Duration {
+    let most = patience_for_each(config);
+    match u32::try_from(config.hosts()) {
+        Ok(hosts) if hosts > 1 && !config.is_timed() => (wait / hosts).clamp(SHORTEST_SHARE, most),
+        _ => most,
+    }
+}
+
+/// Opens a session apart from the service's own, and with it what moves its bytes.
+pub(super) async fn session(config: &Config) -> Result<(Client, Driving), Error> {
+    let manner = Manner {
+        is_shared: false,
+        patience: patience_for_each(config),
+        silent: &Silent::default(),
+        reach: None,
+    };
+    let opened = hosts::open(config, &manner).await?;
+    Ok((opened.client, opened.driving))
+}
+
 /// How the driver's connections are made for one worker's pool.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
+    config: Config,
+    /// How long one host may take.
+    patience: Duration,
+    silent: Silent,
     driver: Driver,
     statements: Statements,
     reach: Arc<Reach>,
@@ -77,7 +106,8 @@ impl Line {
 
     async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
         match dial::dial(&self.address, &self.config).await {
-            Ok(socket) => token.cancel_query_raw(socket, NoTls).await,
+            // Whether the socket is secured was settled above, whatever the token has in mind.
+            Ok(socket) => token.cancel_query_raw(socket, Handed(None)).await,
             Err(error) => Err(failed(error, &self.config).await),
         }
     }
@@ -116,8 +146,18 @@ impl std::fmt::Debug for Newest {
 }
 
 impl Connector {
-    pub(super) fn new(driver: Driver, statements: Statements, reach: Arc<Reach>) -> Self {
-        Self { driver, statements, reach, newest: Newest::default(), ends: Ends::default() }
+    /// For a pool whose requests wait for a connection for so long.
+    pub(super) fn new(settings: &PoolSettings, reach: Arc<Reach>) -> Self {
+        Self {
+            patience: share_for_each(&settings.config, settings.wait),
+            config: settings.config.clone(),
+            silent: Silent::default(),
+            driver: settings.driver,
+            statements: settings.statements,
+            reach,
+            newest: Newest::default(),
+            ends: Ends::default(),
+        }
     }
 
     pub(super) fn newest(&self) -> Newest {
@@ -128,73 +168,37 @@ impl Connector {
         self.ends.clone()
     }
 
-    /// Opens a connection to the first server that takes it.
-    async fn open(&self, config: Config) -> Result<(Client, JoinHandle<()>), Error> {
-        let candidates = match dial::candidates(&config) {
-            Ok(candidates) => candidates,
-            Err(error) => return Err(failed(error, &config).await),
+    /// Opens a connection to the first server that takes it, and sets its session up.
+    async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let manner = Manner {
+            is_shared: self.driver == Driver::Direct,
+            patience: self.patience,
+            silent: &self.silent,
+            reach: Some(&self.reach),
         };
-        let mut last = None;
-        for candidate in &candidates {
-            let addresses = match dial::resolve(candidate, &config).await {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    last = Some(failed(error, &config).await);
-                    continue;
-                }
-            };
-            for address in addresses {
-                let silent = format!("{address}: it did not answer in time");
-                let opened = self.open_at(address, &config);
-                match tokio::time::timeout(patience_for_each(&config), opened).await {
-                    Ok(Ok(opened)) => return Ok(opened),
-                    Ok(Err(error)) => last = Some(error),
-                    Err(_) => {
-                        let error = io::Error::new(io::ErrorKind::TimedOut, silent);
-                        last = Some(failed(error, &config).await);
-                    }
-                }
-            }
+        let mut opened = hosts::open(&self.config, &manner).await?;
+        if self.statements == Statements::Cached {
+            // By SET and not by start-up options, which poolers refuse. With a custom plan the UPDATE of many rows joins
+            // by hash over a sequential scan and locks rows in table order, and requests of mixed size deadlock.
+            opened
+                .ask(async |client| client.batch_execute("SET plan_cache_mode = force_generic_plan").await)
+                .await?;
         }
-        match last {
-            Some(error) => Err(error),
-            None => Err(failed(io::Error::other("no host has an address"), &config).await),
-        }
-    }
-
-    async fn open_at(&self, address: Address, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
-        let socket = match dial::dial(&address, config).await {
-            Ok(socket) => socket,
-            Err(error) => return Err(failed(error, config).await),
-        };
-        let is_direct = self.driver == Driver::Direct;
-        let wire = Wire::new(socket, is_direct);
-        let pipeline = wire.pipeline();
-        let (client, connection) = config.connect_raw(wire, NoTls).await?;
-        if is_direct {
-            pipeline.share();
-        }
-        let (open, ends) = (self.reach.count_open(), self.ends.clone());
+        let Opened { client, driving, pipeline, address, open } = opened;
+        let ends = self.ends.clone();
         #[expect(
             clippy::disallowed_methods,
             reason = "deadpool wants a handle to a Send task; this runtime has one thread"
         )]
-        let task = AbortOnDrop(Some(tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let _open = open;
-            if let Err(error) = connection.await {
+            if let Err(error) = driving.await {
                 tell_the_end(&error);
             }
             // The connection is dropped by now, so that its client says that it is closed.
             ends.0.notify_one();
-        })));
-        check_session(&client, config).await?;
-        if self.statements == Statements::Cached {
-            // By SET and not by start-up options, which poolers refuse. With a custom plan the UPDATE of many rows joins
-            // by hash over a sequential scan and locks rows in table order, and requests of mixed size deadlock.
-            client.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
-        }
-        let task = task.disarm();
-        let line = Line { task: task.abort_handle(), pipeline, address, config: config.clone() };
+        });
+        let line = Line { task: task.abort_handle(), pipeline, address, config: self.config.clone() };
         self.newest.put(line);
         Ok((client, task))
     }
@@ -211,58 +215,23 @@ fn tell_the_end(error: &Error) {
     }
 }
 
-/// Whether the server is of the kind that the configuration wants (`target_session_attrs`).
-async fn check_session(client: &Client, config: &Config) -> Result<(), Error> {
-    let wanted = match config.get_target_session_attrs() {
-        TargetSessionAttrs::ReadWrite => "off",
-        TargetSessionAttrs::ReadOnly => "on",
-        _ => return Ok(()),
-    };
-    let answer = client.simple_query("SHOW transaction_read_only").await?;
-    let is = |message: &SimpleQueryMessage| match message {
-        SimpleQueryMessage::Row(row) => row.get(0) == Some(wanted),
-        _ => false,
-    };
-    if answer.iter().any(is) {
-        return Ok(());
-    }
-    let why = if wanted == "off" { "database does not allow writes" } else { "database is not read only" };
-    Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, why), config).await)
-}
-
 impl Connect for Connector {
     fn connect(
         &self,
-        config: &Config,
+        _: &tokio_postgres::Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        let config = config.clone();
-        Box::pin(self.open(config))
-    }
-}
-
-/// Ends the task when the set-up fails or is cancelled.
-struct AbortOnDrop(Option<JoinHandle<()>>);
-
-impl AbortOnDrop {
-    fn disarm(mut self) -> JoinHandle<()> {
-        match self.0.take() {
-            Some(task) => task,
-            None => unreachable!("only disarm and drop take the task, and both consume the guard"),
-        }
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        Box::pin(self.open())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Config {
+        let driver: tokio_postgres::Config = text.parse().unwrap();
+        driver.into()
+    }
 
     #[test]
     fn every_host_that_is_named_gets_its_time() {
@@ -273,7 +242,22 @@ mod tests {
             ("host=a,b connect_timeout=10", 20),
             ("hostaddr=192.0.2.1,192.0.2.2", 4),
         ] {
-            assert_eq!(patience(&url.parse().unwrap()), Duration::from_secs(seconds), "{url}");
+            assert_eq!(patience(&read(url)), Duration::from_secs(seconds), "{url}");
+        }
+    }
+
+    #[test]
+    fn of_several_hosts_each_gets_its_share_of_what_a_request_waits() {
+        for (url, wait, millis) in [
+            ("host=a", 3_000, 2_000),
+            ("host=a,b", 3_000, 1_500),
+            ("host=a,b,c", 3_000, 1_000),
+            ("host=a,b", 60_000, 2_000),
+            ("host=a,b", 100, 500),
+            ("host=a,b connect_timeout=10", 3_000, 10_000),
+        ] {
+            let share = share_for_each(&read(url), Duration::from_millis(wait));
+            assert_eq!(share, Duration::from_millis(millis), "{url}");
         }
     }
 }

@@ -38,6 +38,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether PostgreSQL took no write because it only reads.
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code == SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
     /// What it is counted as.
     pub(super) fn failure(&self) -> DatabaseFailure {
         match self {

@@ -45,6 +45,8 @@ struct Shown {
     counters: Arc<WorkerCounters>,
     /// Connections that requests have.
     in_use: Cell<u32>,
+    /// How often all connections were given up for new ones.
+    renewals: Cell<u32>,
     replaced: Replaced,
 }
 
@@ -54,6 +56,8 @@ pub(super) struct Checkout {
     statements: Statements,
     pool: Pool,
     shown: Rc<Shown>,
+    /// The renewals that there had been when it was taken.
+    renewals: u32,
     /// Given up after the connection, when the fields are dropped.
     _place: Place,
 }
@@ -71,6 +75,7 @@ impl Exclusive {
         let shown = Rc::new(Shown {
             counters: Arc::clone(&counters),
             in_use: Cell::new(0),
+            renewals: Cell::new(0),
             replaced: Replaced::default(),
         });
         tokio::task::spawn_local(forget_closed(ends, pool.clone(), Rc::clone(&shown)));
@@ -100,6 +105,7 @@ impl Exclusive {
             statements: Statements::Unnamed,
             pool: self.pool.clone(),
             shown: Rc::clone(&self.shown),
+            renewals: self.shown.renewals.get(),
             _place: place,
         };
         if new && self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
@@ -157,6 +163,13 @@ impl Exclusive {
         self.places.resize(max_size as usize);
         self.shown.replaced.resized(max_size);
         self.shown.counters.pool.max_size.set(max_size);
+        self.shown.set_size(&self.pool);
+    }
+
+    /// Gives all connections up for new ones: what is in use is closed as it comes back.
+    pub(super) fn renew(&self) {
+        self.shown.renewals.set(self.shown.renewals.get().wrapping_add(1));
+        self.pool.retain(|_, _| false);
         self.shown.set_size(&self.pool);
     }
 
@@ -244,6 +257,10 @@ impl Checkout {
 
     /// All answers have come: the connection goes back to the pool.
     pub(super) fn finish(mut self) {
+        if self.renewals != self.shown.renewals.get() {
+            // Dropped as one that is given up.
+            return;
+        }
         drop(self.object.take());
         self.shown.give_back();
         let gauges = &self.shown.counters.pool;

@@ -9,11 +9,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::{Config, Error, NoTls};
+use tokio_postgres::{Error, NoTls};
+
+use super::config::Config;
 
 /// The driver's error for an I/O error of ours.
 pub(super) async fn failed(error: io::Error, config: &Config) -> Error {
-    match config.connect_raw(Failing(Some(error)), NoTls).await {
+    match config.driver(false).connect_raw(Failing(Some(error)), NoTls).await {
         Err(error) => error,
         Ok(_) => unreachable!("no connection comes about over a stream that fails"),
     }

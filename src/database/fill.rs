@@ -2,9 +2,8 @@
 //!
 //! **Invariant:** one connection, closed when this returns.
 
-use tokio_postgres::{Config, NoTls};
-
-use super::connect::patience;
+use super::config::Config;
+use super::connect::{patience, session};
 use super::error::describe;
 use super::schema::{self, Report, SchemaError};
 
@@ -21,7 +20,7 @@ pub enum FillError {
 
 /// Connects, loads schema and rows, and says what was done.
 pub async fn fill(config: &Config) -> Result<Report, FillError> {
-    let reached = tokio::time::timeout(patience(config), config.connect(NoTls)).await;
+    let reached = tokio::time::timeout(patience(config), session(config)).await;
     let reached = reached.map_err(|_| FillError::Unreached("it did not answer in time".into()))?;
     let (mut client, connection) = reached.map_err(|error| FillError::Unreached(describe(&error)))?;
     tokio::select! {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 pub mod attendant;
 mod cache;
+mod config;
 mod connect;
 mod dial;
 mod direct;
@@ -27,6 +28,7 @@ mod failing;
 pub mod fill;
 pub mod fortune;
 mod gate;
+mod hosts;
 mod lanes;
 mod places;
 pub mod plan;
@@ -34,24 +36,28 @@ mod pool;
 pub mod probe;
 mod queue;
 mod reach;
+mod renewal;
 mod replaced;
 pub mod schema;
 mod session;
+mod standing;
 mod statements;
 mod steer;
 pub mod target;
+mod tls;
 mod wire;
 pub mod world;
 
+pub use config::Config;
 pub use error::Error;
 pub(crate) use plan::PoolSize;
 pub(crate) use pool::PoolSettings;
 pub(crate) use reach::Reach;
-pub use tokio_postgres::Config;
 
 use crate::config::database::Dispatch;
 use crate::telemetry::counters::WorkerCounters;
 use fortune::FortuneRows;
+use renewal::Renewal;
 use session::{Access, Way};
 use world::World;
 
@@ -73,6 +79,7 @@ impl Database {
         counters: Arc<WorkerCounters>,
     ) -> Result<Self, String> {
         let (sizes, patience) = (settings.size.clone(), settings.wait);
+        let renewal = Renewal::new(&settings.config);
         let shown = Arc::clone(&counters);
         let way = match dispatch {
             Dispatch::Pipelined => {
@@ -82,7 +89,7 @@ impl Database {
                 .map(|pool| Way::Exclusive(Rc::new(pool))),
         };
         let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
-        let access = Access::start(way, paused, patience, counters);
+        let access = Access::start(way, paused, patience, renewal, counters);
         tokio::task::spawn_local(steer::steer(access.clone(), sizes));
         Ok(Self {
             access,

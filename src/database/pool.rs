@@ -11,8 +11,8 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio::sync::watch;
-use tokio_postgres::Config;
 
+use super::config::Config;
 use super::connect::{self, Connector, Ends, Newest};
 use super::error::describe;
 use super::plan::PoolSize;
@@ -49,11 +49,11 @@ pub(super) fn build(
     settings: &PoolSettings,
     reach: &Arc<Reach>,
 ) -> Result<(Pool, Newest, Ends), deadpool_postgres::BuildError> {
-    let connector = Connector::new(settings.driver, settings.statements, Arc::clone(reach));
+    let connector = Connector::new(settings, Arc::clone(reach));
     let (newest, ends) = (connector.newest(), connector.ends());
     // Fast: a connection is known to be closed without asking the server.
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_connect(settings.config.clone(), connector, recycling);
+    let manager = Manager::from_connect(settings.config.driver(false), connector, recycling);
     let patience = Some(connect::patience(&settings.config) * MOST_ADDRESSES);
     let timeouts = Timeouts { wait: Some(settings.wait), create: patience, recycle: patience };
     let sizes = PoolConfig { max_size: settings.first_size() as usize, timeouts, ..PoolConfig::default() };

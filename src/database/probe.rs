@@ -2,9 +2,8 @@
 //!
 //! **Invariant:** asked once, on a connection of its own, and never on the request path; it reads no table of the service.
 
-use tokio_postgres::{Config, NoTls};
-
-use super::connect::patience;
+use super::config::Config;
+use super::connect::{patience, session};
 use super::error::describe;
 use super::plan::Room;
 
@@ -42,7 +41,7 @@ pub async fn ask(config: &Config) -> Result<Facts, String> {
 }
 
 async fn connect_and_ask(config: &Config) -> Result<Facts, String> {
-    let (client, connection) = config.connect(NoTls).await.map_err(|error| describe(&error))?;
+    let (client, connection) = session(config).await.map_err(|error| describe(&error))?;
     let ask = async {
         let row = client.query_typed_one(FACTS, &[]).await.map_err(|error| describe(&error))?;
         let version: &str = row.get(0);

@@ -17,6 +17,7 @@ use super::exclusive::{Checkout, Exclusive};
 use super::gate::Gate;
 use super::lanes::{Lanes, Ticket};
 use super::queue::Queue;
+use super::renewal::Renewal;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
 
@@ -27,6 +28,7 @@ pub(super) struct Access {
     gate: Rc<Gate>,
     /// How far a request's deadline is from its beginning.
     patience: Duration,
+    renewal: Rc<Renewal>,
     counters: Arc<WorkerCounters>,
 }
 
@@ -56,11 +58,12 @@ impl Access {
         way: Way,
         paused: watch::Receiver<bool>,
         patience: Duration,
+        renewal: Renewal,
         counters: Arc<WorkerCounters>,
     ) -> Self {
         let gate = Rc::new(Gate::default());
         tokio::task::spawn_local(Rc::clone(&gate).follow(paused));
-        Self { way, gate, patience, counters }
+        Self { way, gate, patience, renewal: Rc::new(renewal), counters }
     }
 
     /// Has so many database connections at the most from here on.
@@ -164,6 +167,13 @@ impl Access {
 
     fn note_failure(&self, error: &Error) {
         self.counters.note_failure(error.failure());
+        if error.is_read_only() && self.renewal.is_due(Instant::now()) {
+            tracing::warn!("PostgreSQL takes no writes any more; this worker looks for a server that does");
+            match &self.way {
+                Way::Pipelined(lanes) => lanes.renew(),
+                Way::Exclusive(pool) => pool.renew(),
+            }
+        }
     }
 }
 

@@ -4,6 +4,10 @@
 //!
 //! **Invariant:** a fault is undone before its test ends, however that ends, and no test harms what it did not start.
 
+mod failover;
+mod secrets;
+mod tls;
+
 use std::fmt::Display;
 
 /// Says what came of a fault, as a line that `make faults` keeps: `figure | fault | what was measured`.

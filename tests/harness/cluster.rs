@@ -85,6 +85,16 @@ impl Cluster {
         Session::open(&format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port))
     }
 
+    /// The tests' ordinary user, and a database `rows` of theirs with the service's tables.
+    pub(crate) fn make_rows(&self) {
+        let admin = self.administer("postgres");
+        admin.run("CREATE ROLE plimsoll LOGIN PASSWORD 'secret'");
+        admin.run("CREATE DATABASE rows OWNER plimsoll");
+        let owner = Session::open(&self.url("rows"));
+        owner.run(include_str!("../../sql/schema.sql"));
+        owner.run(include_str!("../../sql/seed.sql"));
+    }
+
     fn launch(folder: &Path, port: u16, max_connections: u32) -> Self {
         let settings = [
             format!("port={port}"),

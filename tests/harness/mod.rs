@@ -4,6 +4,7 @@
 //! **Invariant:** nothing started here outlives the test process, however that ends, and nothing waits for a time:
 //! every wait is for a condition and has a limit.
 
+mod authority;
 mod binaries;
 mod browser;
 mod child;
@@ -22,7 +23,9 @@ mod pty;
 mod requests;
 mod response;
 mod server;
+mod standby;
 
+pub(crate) use authority::{Authority, SecuredCluster, allow};
 pub(crate) use browser::{Browser, Window};
 pub(crate) use child::{Finished, Program};
 pub(crate) use client::Client;
@@ -37,3 +40,4 @@ pub(crate) use pty::Pty;
 pub(crate) use requests::{answers_at_once, get, request, request_with, worlds};
 pub(crate) use response::Response;
 pub(crate) use server::{ServerSetup, TestServer};
+pub(crate) use standby::{Standby, kill_all_of};

@@ -54,7 +54,8 @@ impl Database {
     }
 
     fn config(&self) -> Config {
-        let mut config = self.server.lock().unwrap_or_else(PoisonError::into_inner).embedded.config();
+        let given = self.server.lock().unwrap_or_else(PoisonError::into_inner).embedded.config();
+        let mut config = Config::clone(&given);
         config.dbname(&self.name);
         config
     }

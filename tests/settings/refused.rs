@@ -175,7 +175,8 @@ fn a_broken_database_url_is_78_and_its_password_is_not_shown() {
         "postgres://me:hunter2@db:port/x",
         "mysql://me:hunter2@db/x",
         "nonsense",
-        "postgres://me:hunter2@db/x?sslmode=require",
+        "postgres://me:hunter2@db/x?sslmode=verify-full",
+        "postgres://me:hunter2@db/x?sslmode=hunter2",
     ] {
         let finished = expect(bare().env("DATABASE_URL", url), 78, &[]);
         assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);

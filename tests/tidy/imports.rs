@@ -41,12 +41,14 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
 ];
 
 /// A crate, and the only places that may name it.
-const ONLY_IN: [(&str, &[&str]); 7] = [
+const ONLY_IN: [(&str, &[&str]); 9] = [
     ("hyper", &["src/server/", "src/http/", "src/telemetry/admin"]),
     ("tokio_postgres", &["src/database/"]),
     ("deadpool_postgres", &["src/database/"]),
     ("postgres_protocol", &["src/database/direct.rs", "src/database/wire/"]),
-    ("sha2", &["src/http/lab/"]),
+    ("rustls", &["src/database/tls/"]),
+    ("tokio_rustls", &["src/database/tls/", "src/database/wire/socket.rs"]),
+    ("sha2", &["src/http/lab/", "src/database/tls/"]),
     ("ratatui", &["src/commands/top/"]),
     ("clap", &["src/cli.rs", "src/config/", "src/commands/"]),
 ];

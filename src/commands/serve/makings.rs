@@ -76,7 +76,7 @@ impl Makings<'_> {
     ) -> Result<impl Iterator<Item = (OsString, Option<OsString>)> + use<>, SettingsError> {
         let (url, variables) = match (self.private, args.target()?) {
             (None, Target::Given { url, variables }) => (url, variables),
-            (Some(private), _) => (Some(target::pairs(private)), PgVariables::default()),
+            (Some(private), _) => (Some(target::pairs(private)), Box::new(PgVariables::default())),
             (None, Target::Private) => {
                 return Err(SettingsError::new(
                     "the database is not named any more; name it, or restart the service",

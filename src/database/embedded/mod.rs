@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 pub use error::EmbeddedError;
 pub use place::default_data_dir;
 
+use super::config::Config;
 use lock::Lock;
 use postmaster::Postmaster;
 use site::Site;
@@ -82,13 +83,13 @@ impl Embedded {
     }
 
     /// How the service connects: by the Unix socket, as `benchmarkdbuser`, to `hello_world`.
-    pub fn config(&self) -> tokio_postgres::Config {
-        session::config(&self.site)
+    pub fn config(&self) -> Config {
+        session::config(&self.site).into()
     }
 
     /// The same over TCP; none where it does not listen there.
-    pub fn tcp_config(&self) -> Option<tokio_postgres::Config> {
-        self.site.tcp.then(|| session::tcp_config(&self.site))
+    pub fn tcp_config(&self) -> Option<Config> {
+        self.site.tcp.then(|| session::tcp_config(&self.site).into())
     }
 
     /// The server's version, such as `15.18`.

@@ -33,6 +33,8 @@ pub(super) struct Lane {
     ended: Cell<bool>,
     /// There are to be fewer lanes than there are: it takes no further request.
     surplus: Cell<bool>,
+    /// Its server is not the one to ask any more: it takes no further request either.
+    retired: Cell<bool>,
     /// Where what is in flight is shown, unless it was given up.
     gauge: Cell<Option<usize>>,
     counters: Arc<WorkerCounters>,
@@ -55,6 +57,7 @@ impl Lane {
             deadlines: RefCell::default(),
             ended: Cell::new(false),
             surplus: Cell::new(false),
+            retired: Cell::new(false),
             gauge: Cell::new(None),
             counters,
         }
@@ -65,8 +68,14 @@ impl Lane {
         self.in_flight.get()
     }
 
+    /// Whether it takes no further request.
     pub(super) fn is_surplus(&self) -> bool {
-        self.surplus.get()
+        self.surplus.get() || self.retired.get()
+    }
+
+    /// Takes no further request from here on.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
     }
 
     pub(super) fn set_surplus(&self, surplus: bool) {

@@ -187,6 +187,14 @@ impl Lanes {
         }
     }
 
+    /// Gives all lanes up for new ones: each ends when it has answered what it has.
+    pub(super) fn renew(&self) {
+        for lane in self.open.borrow().iter() {
+            lane.retire();
+        }
+        self.end_surplus();
+    }
+
     /// Ends surplus lanes on which nothing is pending; the watch comes back for the others.
     fn end_surplus(&self) {
         let mut ended = false;

@@ -14,21 +14,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_util::either::Either;
 
 mod inbound;
 mod pipe;
 mod reply;
 mod rows;
+mod socket;
 
 use inbound::Inbound;
 use pipe::Pipe;
 pub(super) use reply::Pipeline;
 pub(super) use rows::{Row, Rows};
-
-/// A socket to PostgreSQL.
-pub(super) type Socket = Either<TcpStream, UnixStream>;
+pub(super) use socket::Socket;
 
 /// Bytes that wait to be written before the driver is asked to wait.
 const MOST_WAITING: usize = 256 * 1024;
@@ -44,6 +41,16 @@ impl Wire {
     /// A stream over a fresh socket, all the driver's; for good, unless it `may_be_shared`, by [`Pipeline::share`].
     pub(super) fn new(socket: Socket, may_be_shared: bool) -> Self {
         Self { socket, inbound: Inbound::new(may_be_shared), pipe: Arc::default() }
+    }
+
+    /// What binds a login to the certificate of the server, under TLS.
+    pub(super) fn binding(&self) -> Option<Vec<u8>> {
+        self.socket.binding()
+    }
+
+    /// Whether it runs over TLS.
+    pub(super) fn is_secured(&self) -> bool {
+        self.socket.is_secured()
     }
 
     /// The way past the driver.
@@ -116,7 +123,6 @@ mod tests {
     use postgres_protocol::message::frontend;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
-    use tokio_util::either::Either;
 
     use super::*;
     use crate::database::error::Error;
@@ -142,7 +148,7 @@ mod tests {
 
     fn wire() -> (Wire, Pipeline, UnixStream) {
         let (ours, postgresql) = UnixStream::pair().unwrap();
-        let wire = Wire::new(Either::Right(ours), true);
+        let wire = Wire::new(Socket::Unix(ours), true);
         let pipeline = wire.pipeline();
         pipeline.share();
         (wire, pipeline, postgresql)

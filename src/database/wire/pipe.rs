@@ -87,7 +87,7 @@ impl Pipe {
                 some => self.outgoing.advance(some),
             }
         }
-        Poll::Ready(Ok(()))
+        Pin::new(socket).poll_flush(cx)
     }
 
     /// Takes what the driver sends, always whole messages, and notes the answers that it waits for.

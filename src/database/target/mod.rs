@@ -1,4 +1,4 @@
-//! From settings to the driver's configuration.
+//! From settings to how the database is reached.
 //!
 //! **Invariant:** what the URL says is never overruled; variables only fill what it leaves open.
 
@@ -6,11 +6,19 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::Config as Driver;
+use tokio_postgres::config::{Host, SslNegotiation};
 
+use super::config::Config;
+use super::standing::Standing;
+use super::tls::{Mode, Tls, Wanted};
 use crate::config::SettingsError;
-use crate::config::database::Target;
+use crate::config::database::{PgVariables, Target};
+
+mod own;
+mod text;
+
+pub use text::{describe, pairs, secret_pairs};
 
 /// How long one attempt to reach one host may take, where the URL does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,32 +26,55 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where libpq looks for a server when nobody names one, and where Debian's has its socket.
 const USUAL_SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
-/// Builds the driver's configuration; `None` stands for the private PostgreSQL.
+/// Reads how the database is to be reached; `None` stands for the private PostgreSQL.
+///
+/// # Errors
+/// What is wrong, never with the password, and what an address looks like.
 pub fn configuration(target: &Target) -> Result<Option<Config>, SettingsError> {
     let Target::Given { url, variables } = target else { return Ok(None) };
     let url = url.as_deref().unwrap_or_default();
-    let refuse = |why: &dyn std::fmt::Display| {
+    let refuse = |why| {
         SettingsError::new(format!(
             "the database's address cannot be used: {why}. It looks like postgres://user:password@host:5432/database"
         ))
     };
-    let mut config = Config::from_str(url).map_err(|error| refuse(&explain(url, &error)))?;
+    read(url, variables).map(Some).map_err(refuse)
+}
+
+fn read(url: &str, variables: &PgVariables) -> Result<Config, String> {
+    let (rest, own) = own::take(url)?;
+    let mut driver = Driver::from_str(&rest).map_err(|error| explain(url, &error))?;
     // An unescaped `@` in a password ends it for the driver; the rest must not be shown as a host's name.
-    if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
-        return Err(refuse(&"there are two @ in it: write one that belongs to the password as %40"));
+    if driver.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+        return Err("there are two @ in it: write one that belongs to the password as %40".into());
     }
-    let filled = variables.pairs().filter(|(key, _)| is_open(&config, url, key));
-    let extra = filled.map(|(key, value)| format!("{key}='{}'", quote(value))).collect::<Vec<_>>().join(" ");
-    let extra = Config::from_str(&extra).map_err(|error| refuse(&super::error::describe(&error)))?;
-    fill(&mut config, &extra, url);
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(refuse(&"sslmode=require is asked for, but this build speaks to PostgreSQL without TLS"));
+    if driver.get_ssl_negotiation() == SslNegotiation::Direct {
+        return Err("sslnegotiation=direct is not supported: leave it out".into());
     }
-    Ok(Some(finish(config)))
+    let filled = variables.pairs().filter(|(key, _)| is_open(&driver, key));
+    let extra =
+        filled.map(|(key, value)| format!("{key}='{}'", text::quote(value))).collect::<Vec<_>>().join(" ");
+    let extra = Driver::from_str(&extra).map_err(|error| super::error::describe(&error))?;
+    fill(&mut driver, &extra);
+    let own = own.or(variables);
+    let wanted = Wanted::read(own.sslmode.as_deref(), own.sslrootcert.as_deref())?;
+    let standing = Standing::read(own.target_session_attrs.as_deref().unwrap_or_default())?;
+    let config = Config::new(driver, Tls::prepare(wanted)?, standing);
+    let finished = finish((*config).clone());
+    Ok(config.with_driver(finished))
+}
+
+/// An address without any variables.
+impl FromStr for Config {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        read(text, &PgVariables::default())
+    }
 }
 
 /// Sets what every connection of ours has, whoever named the server.
-pub fn finish(mut config: Config) -> Config {
+fn finish(mut config: Driver) -> Driver {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         if Path::new(USUAL_SOCKET_DIRECTORY).is_dir() {
             config.host(USUAL_SOCKET_DIRECTORY);
@@ -60,70 +91,6 @@ pub fn finish(mut config: Config) -> Config {
     config
 }
 
-/// The server's address for people: hosts, ports and database, never a password.
-pub fn describe(config: &Config) -> String {
-    let ports = config.get_ports();
-    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
-        Host::Tcp(name) => format!("{name}:{}", port(index)),
-        Host::Unix(directory) => format!("{}/.s.PGSQL.{}", directory.display(), port(index)),
-    });
-    let hosts = hosts.collect::<Vec<_>>().join(",");
-    match config.get_dbname().or_else(|| config.get_user()) {
-        Some(database) => format!("{hosts} ({database})"),
-        None => hosts,
-    }
-}
-
-/// The address of a server without a password as key=value pairs, which [`configuration`] reads.
-pub fn pairs(config: &Config) -> String {
-    let hosts = config.get_hosts().iter().map(|host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(directory) => directory.display().to_string(),
-    });
-    let ports = config.get_ports().iter().map(ToString::to_string);
-    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    [
-        ("host", hosts.collect::<Vec<_>>().join(",")),
-        ("port", ports.collect::<Vec<_>>().join(",")),
-        ("user", text(config.get_user())),
-        ("dbname", text(config.get_dbname())),
-    ]
-    .iter()
-    .filter(|(_, value)| !value.is_empty())
-    .map(|(key, value)| format!("{key}='{}'", quote(value)))
-    .collect::<Vec<_>>()
-    .join(" ")
-}
-
-/// The whole of an address as key=value pairs, its password too, for the environment of a child and for nobody's eyes.
-pub fn secret_pairs(config: &Config) -> String {
-    let hostaddrs = config.get_hostaddrs().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let password = String::from_utf8_lossy(config.get_password().unwrap_or_default()).into_owned();
-    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    let timeout =
-        config.get_connect_timeout().map_or_else(String::new, |timeout| timeout.as_secs().max(1).to_string());
-    let session = match config.get_target_session_attrs() {
-        TargetSessionAttrs::ReadWrite => "read-write",
-        TargetSessionAttrs::ReadOnly => "read-only",
-        _ => "",
-    };
-    // This build speaks without TLS anyway.
-    let sslmode = if config.get_ssl_mode() == SslMode::Disable { "disable" } else { "" };
-    let more = [
-        ("hostaddr", hostaddrs),
-        ("password", password),
-        ("options", text(config.get_options())),
-        ("application_name", text(config.get_application_name())),
-        ("connect_timeout", timeout),
-        ("target_session_attrs", session.to_owned()),
-        ("sslmode", sslmode.to_owned()),
-    ];
-    let filled = more.iter().filter(|(_, value)| !value.is_empty());
-    let words = filled.map(|(key, value)| format!("{key}='{}'", quote(value)));
-    std::iter::once(pairs(config)).chain(words).collect::<Vec<_>>().join(" ")
-}
-
 /// Host and port of a database that is named by one host and reached over TCP.
 pub fn tcp_place(config: &Config) -> Option<(String, u16)> {
     let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -136,9 +103,13 @@ pub fn tcp_place(config: &Config) -> Option<(String, u16)> {
 
 /// The same database by way of another address, such as a forwarder's.
 pub fn moved(config: &Config, to: std::net::SocketAddr) -> Config {
-    let mut moved = Config::new();
-    moved.host(to.ip().to_string()).port(to.port()).ssl_mode(config.get_ssl_mode());
-    moved.target_session_attrs(config.get_target_session_attrs());
+    let mut moved = Driver::new();
+    match (config.tls().map(|tls| tls.wanted().mode), config.get_hosts()) {
+        // The certificate is for the name, whatever stands in between.
+        (Some(Mode::VerifyFull), [Host::Tcp(name)]) => moved.host(name).hostaddr(to.ip()),
+        _ => moved.host(to.ip().to_string()),
+    };
+    moved.port(to.port()).channel_binding(config.get_channel_binding());
     if let Some(user) = config.get_user() {
         moved.user(user);
     }
@@ -151,7 +122,7 @@ pub fn moved(config: &Config, to: std::net::SocketAddr) -> Config {
     if let Some(options) = config.get_options() {
         moved.options(options);
     }
-    finish(moved)
+    config.with_driver(finish(moved))
 }
 
 /// Whether a database is named by an address of this machine: a socket's directory, or loopback.
@@ -165,33 +136,34 @@ pub fn is_here(config: &Config) -> bool {
         })
 }
 
-fn is_open(config: &Config, url: &str, key: &str) -> bool {
+fn is_open(config: &Driver, key: &str) -> bool {
     match key {
         "host" => config.get_hosts().is_empty() && config.get_hostaddrs().is_empty(),
         "port" => config.get_ports().is_empty(),
         "user" => config.get_user().is_none(),
         "password" => config.get_password().is_none(),
         "dbname" => config.get_dbname().is_none(),
-        _ => is_ssl_open(config, url),
+        _ => false,
     }
 }
 
-/// Whether the URL leaves the use of TLS open; a mode that differs from the driver's default was written there.
-fn is_ssl_open(config: &Config, url: &str) -> bool {
-    config.get_ssl_mode() == SslMode::Prefer && !url.contains("sslmode")
-}
-
-/// What is wrong with an address, without its text where that may hold a password: words without a scheme read as keys.
+/// What is wrong with an address, without its text where that may be of a password: words without a scheme read as keys, and so does
+/// what follows a space or an `&` that should have been escaped.
 fn explain(url: &str, error: &tokio_postgres::Error) -> String {
     let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    let why = super::error::describe(error);
     if !is_url && url.contains('@') {
         "it begins with neither postgres:// nor postgresql://".into()
+    } else if why.contains('`') && url.to_ascii_lowercase().contains("password") {
+        "it holds a key that is not known, or a value whose spaces or signs are not escaped; write a password between single \
+         quotes, or in a URL with %20 and the like"
+            .into()
     } else {
-        super::error::describe(error)
+        why
     }
 }
 
-fn fill(config: &mut Config, extra: &Config, url: &str) {
+fn fill(config: &mut Driver, extra: &Driver) {
     for host in extra.get_hosts() {
         match host {
             Host::Tcp(name) => config.host(name),
@@ -210,14 +182,6 @@ fn fill(config: &mut Config, extra: &Config, url: &str) {
     if let Some(dbname) = extra.get_dbname() {
         config.dbname(dbname);
     }
-    if is_ssl_open(config, url) {
-        config.ssl_mode(extra.get_ssl_mode());
-    }
-}
-
-/// Escapes a value for the driver's key='value' form.
-fn quote(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
 #[cfg(test)]
@@ -234,6 +198,8 @@ mod tests {
             password: value("password"),
             dbname: value("dbname"),
             sslmode: value("sslmode"),
+            sslrootcert: value("sslrootcert"),
+            target_session_attrs: value("target_session_attrs"),
             service: None,
         }
     }
@@ -262,33 +228,61 @@ mod tests {
 
     #[test]
     fn the_private_address_survives_its_way_through_a_variable() {
-        let mut config = Config::new();
-        config.host_path("/run/it's here").port(5433).user("benchmarkdbuser").dbname("hello_world");
-        let read = build(Some(&pairs(&config)), &[]).unwrap();
+        let mut driver = Driver::new();
+        driver.host_path("/run/it's here").port(5433).user("benchmarkdbuser").dbname("hello_world");
+        let read = build(Some(&pairs(&driver.into())), &[]).unwrap();
         assert_eq!(describe(&read), "/run/it's here/.s.PGSQL.5433 (hello_world)");
         assert_eq!((read.get_user(), read.get_password()), (Some("benchmarkdbuser"), None));
     }
 
     #[test]
     fn the_whole_address_survives_its_way_through_a_variable() {
-        let url = "host=db1,db2 port=1,2 user=me password='it''s \\\\ here' dbname=rows options='-c a=b' \
-                   application_name=sweep connect_timeout=7 target_session_attrs=read-write sslmode=disable";
-        let config: Config = url.replace("''", "\\'").parse().unwrap();
-        assert_eq!(secret_pairs(&config).parse::<Config>().unwrap(), config);
+        let text = "host=db1,db2 port=1,2 user=me password='it\\'s \\\\ here' dbname=rows options='-c a=b' \
+                    application_name=sweep connect_timeout=7 load_balance_hosts=random channel_binding=disable";
+        for own in [
+            "target_session_attrs=read-write sslmode=disable",
+            "target_session_attrs=standby sslmode=require",
+        ] {
+            let config: Config = format!("{text} {own}").parse().unwrap();
+            let read: Config = secret_pairs(&config).parse().unwrap();
+            assert_eq!(*read, *config);
+            assert_eq!(
+                (read.standing(), format!("{:?}", read.tls())),
+                (config.standing(), format!("{:?}", config.tls()))
+            );
+        }
     }
 
     #[test]
-    fn tls_that_we_cannot_speak_is_refused_and_not_silently_left_out() {
-        assert!(build(Some("postgres://db/x?sslmode=require"), &[]).unwrap_err().to_string().contains("TLS"));
-        for url in ["host=db sslmode = require", "postgres://db/x?ssl%6dode=require"] {
-            assert!(build(Some(url), &[]).is_err(), "{url}");
-            assert!(build(Some(url), &[("sslmode", "disable")]).is_err(), "{url}");
-        }
-        assert!(build(None, &[("host", "db"), ("sslmode", "require")]).is_err());
-        assert!(
-            build(Some("postgres://db/x?sslmode=disable"), &[("sslmode", "require")]).is_ok(),
-            "the URL wins"
+    fn how_much_tls_there_is_to_be_follows_from_the_url_and_then_from_variables() {
+        let mode = |url: Option<&str>, pairs: &[(&str, &str)]| {
+            build(url, pairs).map(|config| config.tls().map(|tls| tls.wanted().mode))
+        };
+        assert_eq!(mode(Some("postgres://db/x"), &[]).unwrap(), Some(Mode::Prefer), "as for libpq");
+        assert_eq!(mode(Some("postgres://db/x?sslmode=disable"), &[("sslmode", "require")]).unwrap(), None);
+        assert_eq!(mode(Some("host=db"), &[("sslmode", "require")]).unwrap(), Some(Mode::Require));
+        assert_eq!(
+            mode(Some("host=db sslmode = require"), &[("sslmode", "disable")]).unwrap(),
+            Some(Mode::Require)
         );
+        for (url, words) in [
+            ("postgres://db/x?sslmode=verify-full", "sslrootcert"),
+            ("postgres://db/x?sslmode=sometimes", "verify-ca"),
+            ("postgres://db/x?sslmode=verify-ca&sslrootcert=/nowhere/ca.pem", "/nowhere/ca.pem"),
+            ("postgres://db/x?sslnegotiation=direct", "leave it out"),
+            ("postgres://db/x?target_session_attrs=leader", "primary"),
+        ] {
+            let why = build(Some(url), &[]).unwrap_err().to_string();
+            assert!(why.contains(words), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_forwarder_in_between_changes_neither_the_name_that_is_verified_nor_the_kind_of_server() {
+        let config: Config = "host=db1 user=me target_session_attrs=primary sslmode=require".parse().unwrap();
+        let moved = moved(&config, "127.0.0.1:7".parse().unwrap());
+        assert_eq!((describe(&moved), moved.standing()), ("127.0.0.1:7 (me)".into(), Standing::Primary));
+        assert!(moved.tls().is_some());
     }
 
     #[test]
