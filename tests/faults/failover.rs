@@ -3,15 +3,15 @@
 //! **Invariant:** a write is answered by a server that takes writes, or by 503; never by anything else.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::figure;
 use crate::harness::{
-    Client, Cluster, PATIENCE, ServerSetup, Session, Standby, TestDatabase, TestServer, get, kill_all_of,
-    wait_until, worlds,
+    Client, Cluster, Forwarder, PATIENCE, ServerSetup, Session, Standby, TestDatabase, TestServer, get,
+    kill_all_of, wait_until, worlds,
 };
 
 /// The promise: how long writes may be away after the standby has become the primary.
@@ -23,48 +23,45 @@ type Seen = Vec<(Instant, u16)>;
 /// Clients that ask without a pause until they are told to end.
 struct Traffic {
     is_over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<Seen>>,
+    seen: Arc<Mutex<Seen>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Traffic {
     fn start(address: SocketAddr, target: &'static str, clients: usize) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let ask = |is_over: Arc<AtomicBool>| {
+        let (is_over, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::new())));
+        let ask = || {
+            let (is_over, seen) = (Arc::clone(&is_over), Arc::clone(&seen));
             move || {
-                let (mut client, mut seen) = (Client::connect(address), Seen::new());
+                let mut client = Client::connect(address);
                 while !is_over.load(Ordering::Relaxed) {
                     let response = client.get(target);
+                    assert!([200, 503].contains(&response.status), "{target}: {response:?}");
                     if response.status == 503 {
                         assert!(response.header("retry-after").is_some(), "{response:?}");
                         // A refusal is quick; a client that asks again at once would only take the processor.
                         thread::park_timeout(Duration::from_millis(5));
                     }
-                    seen.push((Instant::now(), response.status));
+                    seen.lock().expect("what was seen").push((Instant::now(), response.status));
                 }
-                seen
             }
         };
-        let threads = (0..clients).map(|_| thread::spawn(ask(Arc::clone(&is_over)))).collect();
-        Self { is_over, threads }
+        let threads = (0..clients).map(|_| thread::spawn(ask())).collect();
+        Self { is_over, seen, threads }
     }
 
-    /// All that was seen, in the order of time.
-    fn end(self) -> Seen {
+    /// How long after this moment the first answer with 200 came, if it has.
+    fn first_served(&self, from: Instant) -> Option<Duration> {
+        let seen = self.seen.lock().expect("what was seen");
+        seen.iter().filter(|(at, status)| *at > from && *status == 200).map(|(at, _)| *at - from).min()
+    }
+
+    fn end(self) {
         self.is_over.store(true, Ordering::Relaxed);
-        let mut seen: Seen = self
-            .threads
-            .into_iter()
-            .flat_map(|thread| thread.join().expect("a client to end well"))
-            .collect();
-        seen.sort();
-        seen
+        for thread in self.threads {
+            thread.join().expect("a client to end well");
+        }
     }
-}
-
-/// When the first of these answers was 200 from then on, and whether one was before.
-fn first_served(seen: &Seen, from: Instant, until: Instant) -> Option<Duration> {
-    let served = seen.iter().find(|(at, status)| *at > from && *at < until && *status == 200);
-    served.map(|(at, _)| *at - from)
 }
 
 fn pair() -> (Cluster, Standby) {
@@ -101,7 +98,6 @@ fn fail_over(
     let mut probe = server.connect();
     wait_until("writes on the primary", PATIENCE, || (probe.get("/updates").status == 200).then_some(()));
     kill_all_of(primary);
-    let lost = Instant::now();
     wait_until("the loss to be noticed", PATIENCE, || (probe.get("/updates").status == 503).then_some(()));
     // The standby is there, and would answer reads; nobody asked for a session that only reads.
     let admin = standby.administer("postgres");
@@ -110,25 +106,15 @@ fn fail_over(
         assert_eq!((probe.get("/updates").status, probe.get("/db").status), (503, 503));
         (settled.elapsed() > Duration::from_millis(500)).then_some(())
     });
-    let asked = Instant::now();
+    assert_eq!(writes.first_served(settled), None, "nobody took writes");
     standby.promote();
     let promoted = wait_until("the promotion", PATIENCE, || {
         (admin.text("SELECT pg_is_in_recovery()") == "f").then(Instant::now)
     });
-    wait_until("writes on the new primary", PATIENCE, || (probe.get("/updates").status == 200).then_some(()));
-    // Both kinds of traffic have come through again.
-    wait_until("reads on the new primary", PATIENCE, || (probe.get("/db").status == 200).then_some(()));
-    let (writes, reads) = (writes.end(), reads.end());
-    for (kind, seen) in [("write", &writes), ("read", &reads)] {
-        assert!(
-            seen.iter().all(|(_, status)| [200, 503].contains(status)),
-            "a {kind} was answered otherwise"
-        );
-    }
-    assert_eq!(first_served(&writes, settled, asked), None, "nobody took writes");
-    assert!(promoted > lost);
-    let end = Instant::now() + PATIENCE;
-    let back = first_served(&writes, promoted, end).expect("a write that was answered");
+    let back = wait_until("writes on the new primary", PATIENCE, || writes.first_served(promoted));
+    wait_until("reads on the new primary", PATIENCE, || reads.first_served(promoted));
+    writes.end();
+    reads.end();
     for lines in ["the database is not reached", "the database is reached again"] {
         let count = server.stderr().lines().filter(|line| line.contains(lines)).count();
         assert!((1..=12).contains(&count), "{count} times {lines:?}:\n{}", server.stderr());
@@ -158,6 +144,33 @@ fn expect_no_standby(ports: [u16; 2]) {
     assert!(server.stderr().contains("is no standby"), "{}", server.stderr());
 }
 
+/// Demotes the server under the open sessions (25006): none is left that would read on and fail each write.
+fn expect_given_up_when_it_only_reads(server: &TestServer, standby: &Standby) {
+    let admin = standby.administer("postgres");
+    let set = |to: &str| {
+        admin.run(&format!("ALTER SYSTEM SET default_transaction_read_only = {to}"));
+        admin.run("SELECT pg_reload_conf()");
+    };
+    // This worker has a session that was opened for writes, whatever came to the others.
+    let mut client = server.connect();
+    wait_until("writes of this worker's", PATIENCE, || (client.get("/updates").status == 200).then_some(()));
+    set("on");
+    wait_until("reads to be refused too", PATIENCE, || {
+        (client.get("/updates").status == 503 && client.get("/db").status == 503).then_some(())
+    });
+    set("off");
+    let changed = Instant::now();
+    wait_until("writes again", PATIENCE, || (client.get("/updates").status == 200).then_some(()));
+    assert!(changed.elapsed() < BACK_WITHIN, "back after {:?}", changed.elapsed());
+    let said = server.stderr();
+    let renewed = said.lines().filter(|line| line.contains("looks for a server that does")).count();
+    assert!((1..=4).contains(&renewed), "said {renewed} times:\n{said}");
+    figure(
+        "a primary that is set to read only",
+        format!("writes back {:?} after it took them again", changed.elapsed()),
+    );
+}
+
 /// What a write says it wrote stands in the new primary's table.
 fn expect_rows_written(server: &TestServer, admin: &Session) {
     // Each worker finds its way by itself.
@@ -179,27 +192,7 @@ fn writes_go_on_within_two_seconds_of_a_promotion_and_a_primary_that_turns_read_
     assert!(back < BACK_WITHIN, "writes were back {back:?} after the promotion");
     figure("failover to a promoted standby", format!("writes back {back:?} after the promotion"));
     expect_no_standby(ports);
-    // Demoted under the open sessions: 25006. No session is left that would read on and fail each write.
-    let admin = standby.administer("postgres");
-    let set = |to: &str| {
-        admin.run(&format!("ALTER SYSTEM SET default_transaction_read_only = {to}"));
-        admin.run("SELECT pg_reload_conf()");
-    };
-    set("on");
-    let mut client = server.connect();
-    wait_until("reads to be refused too", PATIENCE, || {
-        (client.get("/updates").status == 503 && client.get("/db").status == 503).then_some(())
-    });
-    let sessions =
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'plimsoll' AND datname = 'rows'";
-    wait_until("the sessions to be given up", PATIENCE, || (admin.number(sessions) <= 2).then_some(()));
-    set("off");
-    let changed = Instant::now();
-    wait_until("writes again", PATIENCE, || (client.get("/updates").status == 200).then_some(()));
-    assert!(changed.elapsed() < BACK_WITHIN, "back after {:?}", changed.elapsed());
-    let said = server.stderr();
-    let renewed = said.lines().filter(|line| line.contains("looks for a server that does")).count();
-    assert!((1..=4).contains(&renewed), "said {renewed} times:\n{said}");
+    expect_given_up_when_it_only_reads(&server, &standby);
 }
 
 #[test]
@@ -207,20 +200,48 @@ fn writes_go_on_within_two_seconds_of_a_promotion_and_a_primary_that_turns_read_
 fn writes_go_on_within_two_seconds_of_a_promotion_in_every_way_of_asking() {
     for way in [&["--dispatch", "exclusive"][..], &["--driver", "direct"]] {
         let (primary, standby) = pair();
-        let (back, _) = fail_over(&primary, &standby, |url| ServerSetup::with_url(url).args(way));
+        let (back, server) = fail_over(&primary, &standby, |url| ServerSetup::with_url(url).args(way));
         figure(
             &format!("failover with {}", way.join(" ")),
             format!("writes back {back:?} after the promotion"),
         );
         assert!(back < BACK_WITHIN, "{way:?}: writes were back {back:?} after the promotion");
+        expect_given_up_when_it_only_reads(&server, &standby);
     }
     let (primary, standby) = pair();
-    let (back, _) = fail_over(&primary, &standby, |url| {
+    let (back, server) = fail_over(&primary, &standby, |url| {
         ServerSetup::of(&["serve", "--port", "0", "--processes", "2", "--workers", "1"])
             .env("DATABASE_URL", url)
     });
     figure("failover in two processes", format!("writes back {back:?} after the promotion"));
     assert!(back < BACK_WITHIN, "two processes: writes were back {back:?} after the promotion");
+    expect_given_up_when_it_only_reads(&server, &standby);
+}
+
+#[test]
+#[ignore = "a minute: make faults"]
+fn writes_go_on_within_two_seconds_of_a_promotion_when_the_primary_has_fallen_silent() {
+    let (primary, standby) = pair();
+    let mut way = Forwarder::start_cut(primary.port());
+    way.restore();
+    let server = ServerSetup::with_url(&url([way.port(), standby.port()], "read-write")).start();
+    let writes = Traffic::start(server.address(), "/updates?queries=2", 4);
+    let mut probe = server.connect();
+    wait_until("writes on the primary", PATIENCE, || (probe.get("/updates").status == 200).then_some(()));
+    way.hang();
+    // What waits for the primary is given up at its deadline; from then on sessions are looked for elsewhere.
+    wait_until("the loss to be noticed", PATIENCE, || {
+        server.stderr().contains("takes no writes").then_some(())
+    });
+    standby.promote();
+    let admin = standby.administer("postgres");
+    let promoted = wait_until("the promotion", PATIENCE, || {
+        (admin.text("SELECT pg_is_in_recovery()") == "f").then(Instant::now)
+    });
+    let back = wait_until("writes on the new primary", PATIENCE, || writes.first_served(promoted));
+    writes.end();
+    assert!(back < BACK_WITHIN, "writes were back {back:?} after the promotion");
+    figure("failover from a primary that fell silent", format!("writes back {back:?} after the promotion"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub fn describe(config: &Config) -> String {
     }
 }
 
-/// The address of a server without a password as key=value pairs, which [`configuration`] reads.
+/// The address of a server without a password as key=value pairs, which [`super::configuration`] reads.
 pub fn pairs(config: &Config) -> String {
     let hosts = config.get_hosts().iter().map(|host| match host {
         Host::Tcp(name) => name.clone(),
