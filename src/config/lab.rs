@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Laboratory")]
 pub struct LabArgs {
-    /// Serve /lab/wait, /lab/burn and /lab/echo as well: workloads that wait, compute and take a body, for measuring
+    /// Serve /lab/wait, /lab/burn, /lab/echo and /lab/panic as well: workloads that wait, compute and take a body, for measuring, and a fault
     #[arg(
         long, value_name = "BOOL", env = "PLIMSOLL_LAB", num_args = 0..=1, require_equals = true,
         default_value = "false", default_missing_value = "true", value_parser = BoolishValueParser::new()

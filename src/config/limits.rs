@@ -14,7 +14,7 @@ pub struct LimitsArgs {
     /// All waits of one request together: for a lane or a checkout, and for its queries; then it is answered with 503.
     #[arg(long, value_name = "TIME", env = "PLIMSOLL_REQUEST_DEADLINE", default_value = "3s", value_parser = parse)]
     pub request_deadline: Duration,
-    /// Close a connection that has sent nothing for this long.
+    /// Close a connection that has sent nothing for this long, or has taken neither what waits for it nor 64 KiB of it
     #[arg(long, value_name = "TIME", env = "PLIMSOLL_IDLE_TIMEOUT", default_value = "75s", value_parser = parse)]
     pub idle_timeout: Duration,
     /// Answer a request head that is not whole after this long with 408, and close.

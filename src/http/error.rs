@@ -17,6 +17,9 @@ pub(crate) enum Error {
     /// The answer could not be written; a fault of ours.
     #[error("the answer could not be rendered: {0}")]
     Rendering(Box<dyn std::error::Error>),
+    /// The handler panicked; a fault of ours, of which the log tells where.
+    #[error("the handler panicked")]
+    Panicked,
 }
 
 impl Error {
@@ -38,6 +41,9 @@ impl Error {
                 }
                 response::text(StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n")
                     .with(Extra::RetryAfter)
+            }
+            Self::Panicked => {
+                response::text(StatusCode::INTERNAL_SERVER_ERROR, "the request met a fault of the service\n")
             }
             Self::Rendering(_) => {
                 if context.may_log() {

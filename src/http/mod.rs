@@ -1,12 +1,13 @@
 //! One request in, one response out.
 //!
 //! [`router`] refuses what is not well framed ([`framing`]), finds the route, and calls its handler ([`handlers`], one file
-//! a route); [`response`] makes the answer, [`body`] holds its bytes, [`error`] decides the status of a failure. [`Context`] is
+//! a route); [`containment`] keeps a panic to its request, [`response`] makes the answer, [`body`] holds its bytes, [`error`] decides the status of a failure. [`Context`] is
 //! what a worker's handlers share. [`lab`] holds the routes that `--lab` adds.
 //!
 //! **Invariant:** nothing here touches a socket, and nothing here is shared between workers but the side pool of [`lab`], with `--lab`.
 
 mod body;
+mod containment;
 mod context;
 mod count;
 mod date;

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
+use super::containment::contain;
 use super::context::Context;
 use super::framing::Framing;
 use super::handlers;
@@ -43,8 +44,12 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
         && let Some(route) = lab::Route::of(path)
     {
         // Boxed, so that every other request's future stays as small as it is.
-        let answer = Box::pin(lab::respond(route, lab, request, context, begun)).await;
+        let answer = Box::pin(contain(context, lab::respond(route, lab, request, context, begun))).await;
         underway.end();
+        let answer = answer.unwrap_or_else(|error| {
+            let answer = error.into_answer(context);
+            if body { answer.closing() } else { answer }
+        });
         return answer.on(Route::Lab);
     }
     let route = route_of(path);
@@ -53,7 +58,8 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
         (Route::Other, _) => no_such_route(),
         (_, &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
         (route, &Method::GET | &Method::HEAD) => {
-            handle(route, request, context, begun).await.unwrap_or_else(|error| error.into_answer(context))
+            let answer = contain(context, handle(route, request, context, begun)).await;
+            answer.and_then(|answer| answer).unwrap_or_else(|error| error.into_answer(context))
         }
         (_, &Method::OPTIONS) => options(),
         (_, _) => refuse_method(),

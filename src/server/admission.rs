@@ -29,7 +29,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 pub struct Reserve {
     /// Workers of this process.
     pub workers: u32,
-    /// Listeners of this process.
+    /// Listeners of this process; each is held by its worker, and for the thread that may come after that.
     pub listeners: usize,
     /// Database connections of this process; while one is replaced there are two.
     pub database_connections: u32,
@@ -40,7 +40,7 @@ impl Reserve {
     pub fn descriptors(self) -> u64 {
         RESERVE_OF_PROCESS
             + u64::from(self.workers) * RESERVE_OF_WORKER
-            + self.listeners as u64
+            + 2 * self.listeners as u64
             + 2 * u64::from(self.database_connections)
     }
 }
@@ -235,8 +235,8 @@ mod tests {
     fn the_reserve_grows_with_all_that_takes_descriptors() {
         let small = Reserve { workers: 1, listeners: 1, database_connections: 1 };
         let large = Reserve { workers: 2, listeners: 4, database_connections: 8 };
-        assert_eq!(small.descriptors(), 24 + 40 + 1 + 2);
-        assert_eq!(large.descriptors(), 24 + 80 + 4 + 16);
+        assert_eq!(small.descriptors(), 24 + 40 + 2 + 2);
+        assert_eq!(large.descriptors(), 24 + 80 + 8 + 16);
     }
 
     #[test]

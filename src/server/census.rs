@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::net::getpeername;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 use super::parking::Kind;
@@ -24,8 +25,10 @@ impl Worker {
     pub(super) async fn list_connections(
         self: Rc<Self>,
         index: u32,
-        mut questions: mpsc::Receiver<Question>,
+        questions: Arc<Mutex<mpsc::Receiver<Question>>>,
     ) {
+        // Held for as long as the worker's thread lives; nobody else waits for it meanwhile.
+        let mut questions = questions.lock().await;
         while let Some(Question { filter, until, mut answer }) = questions.recv().await {
             let tally = Tally::new(&filter, std::process::id(), index);
             tokio::select! {

@@ -1,6 +1,6 @@
 //! Sockets, threads and connections: the way of a request up to the router and of its answer back.
 //!
-//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on ([`worker`]), which
+//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on ([`worker`], kept by [`threads`], started again by the waits of [`restart`]), which
 //! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
 //! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
 //! Other threads look at a worker through its [`view`], and have its connections listed by its [`census`].
@@ -11,9 +11,8 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::config::database::Dispatch;
 use crate::config::workers::Accept;
@@ -30,20 +29,25 @@ mod parking;
 mod placement;
 mod readable;
 mod reception;
+mod restart;
 pub mod socket;
 mod stop;
+mod threads;
 mod view;
 mod worker;
 
 pub(crate) use admission::Capacity;
 pub use admission::Reserve;
 pub(crate) use placement::Placement;
+pub(crate) use restart::Restart;
 pub use socket::Listeners;
 pub use stop::Stop;
+pub(crate) use threads::ThreadEnd;
 pub(crate) use view::WorkerView;
 
 use admission::WorkerPlaces;
 use handoff::Acceptor;
+use threads::{Seed, Threads};
 use worker::Intake;
 
 /// What a server is made from, besides its listeners.
@@ -64,41 +68,13 @@ pub(crate) struct Settings {
     pub(crate) reach: Arc<Reach>,
 }
 
-/// How a thread of the server ended.
-#[derive(Debug)]
-pub(crate) struct ThreadEnd {
-    /// Which: `worker 0`, `acceptor`.
-    pub(crate) thread: String,
-    /// What stopped it, where it was not asked to stop.
-    pub(crate) failure: Option<String>,
-}
-
-/// Starts a thread whose end is reported, however it ends.
-fn spawn(
-    name: &str,
-    end: &mpsc::UnboundedSender<ThreadEnd>,
-    run: impl FnOnce() -> Result<(), String> + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
-    // Sent by drop too, so that a thread that panics is not silent.
-    let mut report = worker::Report::new(name, end.clone());
-    std::thread::Builder::new().name(name.replace(' ', "-")).spawn(move || report.ended_with(run()))
-}
-
-/// What stopped the threads that have ended, in one line.
-fn failures(ends: &mut mpsc::UnboundedReceiver<ThreadEnd>) -> String {
-    let ended = std::iter::from_fn(|| ends.try_recv().ok());
-    let failures = ended.filter_map(|end| Some(format!("{}: {}", end.thread, end.failure?)));
-    failures.collect::<Vec<_>>().join("; ")
-}
-
 /// A running server.
 pub(crate) struct Server {
-    threads: Vec<JoinHandle<()>>,
+    threads: Threads,
     placement: Placement,
     stop: watch::Sender<Stop>,
     pause: watch::Sender<bool>,
     views: Vec<WorkerView>,
-    ends: mpsc::UnboundedReceiver<ThreadEnd>,
 }
 
 impl Server {
@@ -107,22 +83,21 @@ impl Server {
     pub(crate) fn start(listeners: Vec<TcpListener>, settings: Settings) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Run);
         let (pause, paused) = watch::channel(false);
-        let (end, mut ends) = mpsc::unbounded_channel();
         let (tell_placed, placed) = std::sync::mpsc::channel();
         let lab = Lab::start(&settings.lab)?;
         let capacity = &settings.capacity;
         let workers = settings.pools.len();
         let of_workers: Vec<_> = (0..workers).map(|_| WorkerPlaces::new(Arc::clone(capacity))).collect();
         let (views, seen): (Vec<_>, Vec<_>) = of_workers.iter().map(WorkerView::of).unzip();
-        let mut threads = Vec::with_capacity(workers + 1);
+        let mut threads = Threads::new();
         let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
             // There is no server without a worker.
             let of_first = seen.first().map(|seen| Arc::clone(&seen.counters)).unwrap_or_default();
             let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), of_first, &of_workers);
             let (stop, tell_placed) = (stopped.clone(), tell_placed.clone());
             let tell_ready = move || drop(tell_placed.send(None));
-            threads.push(spawn("acceptor", &end, move || acceptor.run(listeners, stop, tell_ready))?);
-            queues.into_iter().map(Intake::Queue).collect()
+            threads.start("acceptor", move || acceptor.run(listeners, stop, tell_ready))?;
+            queues.into_iter().map(|queue| Intake::Queue(Arc::new(Mutex::new(queue)))).collect()
         } else {
             let shares = socket::share_out(listeners, settings.workers.accept, workers)?;
             shares.into_iter().map(Intake::Listeners).collect()
@@ -144,25 +119,19 @@ impl Server {
             };
             let (sched, pin, tell_placed) =
                 (settings.workers.sched, settings.workers.pin, tell_placed.clone());
-            let run = move || {
-                let placed = placement::place(index, sched, pin);
-                // Heard by the start below, which waits for each thread to say that it is at work, or to end.
-                worker::run(share, move || drop(tell_placed.send(Some(placed))))
-            };
-            threads.push(spawn(&format!("worker {index}"), &end, run)?);
+            // Heard by the start below, which waits for each thread to say that it is at work, or to end.
+            let tell_ready = move |placed| drop(tell_placed.send(Some(placed)));
+            threads.start_worker(Seed { share, sched, pin }, tell_ready)?;
         }
         drop(tell_placed);
         let told: Vec<_> = placed.iter().collect();
         if told.len() < threads.len() {
             let _ = stop.send(Stop::Now);
-            for thread in threads {
-                // A panic is reported as the thread's end.
-                let _ = thread.join();
-            }
-            return Err(io::Error::other(failures(&mut ends)));
+            threads.join();
+            return Err(io::Error::other(threads.failures()));
         }
         let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
-        Ok(Self { threads, placement, stop, pause, views, ends })
+        Ok(Self { threads, placement, stop, pause, views })
     }
 
     /// How the system schedules the workers.
@@ -177,7 +146,10 @@ impl Server {
 
     /// Tells all workers to stop, gently or at once; what was said before is not taken back. Requests that are held back go on, so that
     /// they are answered before the workers end.
-    pub(crate) fn stop(&self, stop: Stop) {
+    pub(crate) fn stop(&mut self, stop: Stop) {
+        if !self.is_stopping() {
+            self.threads.begin_to_end(stop == Stop::Drain);
+        }
         self.stop.send_if_modified(|before| {
             let is_more = stop > *before;
             *before = stop.max(*before);
@@ -204,16 +176,13 @@ impl Server {
         *self.stop.borrow() != Stop::Run
     }
 
-    /// Waits for the next worker to end; `None` when all have.
+    /// Waits for the next thread to end for good; `None` when all have. A worker that ends without being asked is started again meanwhile.
     pub(crate) async fn next_end(&mut self) -> Option<ThreadEnd> {
-        if self.threads.is_empty() { None } else { self.ends.recv().await }
+        self.threads.next_end().await
     }
 
     /// Waits for all workers' threads.
-    pub(crate) fn join(self) {
-        for thread in self.threads {
-            // A panic was reported as the worker's end already.
-            let _ = thread.join();
-        }
+    pub(crate) fn join(mut self) {
+        self.threads.join();
     }
 }

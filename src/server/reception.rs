@@ -7,10 +7,11 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 use super::accept::Host;
@@ -21,6 +22,7 @@ use super::stop::Phase;
 use super::worker::Worker;
 use crate::config::limits::WhenFull;
 use crate::telemetry::labels::{CloseReason, Route};
+use crate::telemetry::panics;
 
 /// Served connections of one worker past which idle ones are parked without delay: together they take some 200 MB.
 const CROWD: usize = 8192;
@@ -77,7 +79,9 @@ impl Worker {
     }
 
     /// Takes what an acceptor sends, until that ends.
-    pub(super) async fn take_from(self: &Rc<Self>, mut queue: mpsc::Receiver<Arrival>) {
+    pub(super) async fn take_from(self: &Rc<Self>, queue: Arc<Mutex<mpsc::Receiver<Arrival>>>) {
+        // Held for as long as the worker's thread lives; nobody else waits for it meanwhile.
+        let mut queue = queue.lock().await;
         while let Some(arrival) = queue.recv().await {
             self.take_in(arrival);
         }
@@ -274,6 +278,10 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            panics::contain(&self.worker.context.counters);
+            self.closed = Some(CloseReason::Panicked);
+        }
         self.worker.connections.borrow_mut().remove(self.key);
         if let Some(reason) = self.closed {
             self.worker.note_close(reason);

@@ -4,8 +4,7 @@
 //! [`PATIENCE`].
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::RuntimeMetrics;
@@ -35,13 +34,18 @@ pub(crate) struct WorkerView {
     questions: mpsc::Sender<Question>,
 }
 
-/// How much a worker's thread works.
+/// How much a worker's threads work: the one that runs, and those before it.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
-    /// Of its event loop, once that runs.
-    metrics: OnceLock<RuntimeMetrics>,
-    /// Its processor time when it was last looked at, in nanoseconds, so that it is still known when the thread has ended.
-    cpu_ns: AtomicU64,
+pub(super) struct Pulse(Mutex<Beats>);
+
+#[derive(Debug, Default)]
+struct Beats {
+    /// Of the event loop, once that runs.
+    metrics: Option<RuntimeMetrics>,
+    /// The thread's processor time when it was last looked at, in nanoseconds, so that it is still known when the thread has ended.
+    cpu_ns: u64,
+    /// What the threads before it worked, in nanoseconds of processor time, and in such when their loops did not wait.
+    before: (u64, u64),
 }
 
 /// Somebody wants to know a worker's connections.
@@ -54,11 +58,12 @@ pub(super) struct Question {
 }
 
 /// What a worker's thread keeps of its view.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) pulse: Arc<Pulse>,
-    pub(super) questions: mpsc::Receiver<Question>,
+    /// Asked by whichever thread is the worker's now.
+    pub(super) questions: Arc<tokio::sync::Mutex<mpsc::Receiver<Question>>>,
 }
 
 impl WorkerView {
@@ -67,15 +72,16 @@ impl WorkerView {
         let counters = Arc::new(WorkerCounters::default());
         let pulse = Arc::new(Pulse::default());
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
-        let seen = Seen { counters: Arc::clone(&counters), pulse: Arc::clone(&pulse), questions: asked };
+        let questions_asked = Arc::new(tokio::sync::Mutex::new(asked));
+        let seen =
+            Seen { counters: Arc::clone(&counters), pulse: Arc::clone(&pulse), questions: questions_asked };
         (Self { counters, places: Arc::clone(places), pulse, questions }, seen)
     }
 
     /// What it has counted, and what is so now.
     pub(crate) fn read(&self) -> Worker {
         let thread_id = self.counters.thread_id.read();
-        let busy_ns = self.pulse.busy_ns();
-        let cpu_ns = self.pulse.cpu_ns(thread_id);
+        let (cpu_ns, busy_ns) = self.pulse.look(thread_id);
         // In this order, so that what was accepted is open or has ended by the time that is looked at.
         let accepted = self.counters.accepted.read();
         let state = State {
@@ -108,25 +114,28 @@ impl WorkerView {
 }
 
 impl Pulse {
-    /// The calling thread's event loop is the worker's; must run on it.
+    /// The calling thread's event loop is the worker's from now on; must run on it.
     pub(super) fn begin(&self) {
-        // Begun once for each worker.
-        let _ = self.metrics.set(tokio::runtime::Handle::current().metrics());
+        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.before = beats.sum();
+        beats.cpu_ns = 0;
+        beats.metrics = Some(tokio::runtime::Handle::current().metrics());
     }
 
-    /// Looks at the processor time a last time; the thread is ending.
-    pub(super) fn end(&self, thread_id: Option<u32>) {
-        self.cpu_ns(thread_id);
-    }
-
-    fn busy_ns(&self) -> u64 {
-        let busy = self.metrics.get().map(|metrics| metrics.worker_total_busy_duration(0));
-        nanoseconds(busy.unwrap_or_default())
-    }
-
-    fn cpu_ns(&self, thread_id: Option<u32>) -> u64 {
+    /// The processor time of the worker's threads, of which this is the one that runs or ran last, and the time in which their event loops
+    /// did not wait, in nanoseconds.
+    pub(super) fn look(&self, thread_id: Option<u32>) -> (u64, u64) {
+        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = thread_id.and_then(thread_time).map(nanoseconds).unwrap_or_default();
-        self.cpu_ns.fetch_max(now, Ordering::Relaxed).max(now)
+        beats.cpu_ns = beats.cpu_ns.max(now);
+        beats.sum()
+    }
+}
+
+impl Beats {
+    fn sum(&self) -> (u64, u64) {
+        let busy = self.metrics.as_ref().map(|metrics| metrics.worker_total_busy_duration(0));
+        (self.before.0 + self.cpu_ns, self.before.1 + nanoseconds(busy.unwrap_or_default()))
     }
 }
 
@@ -213,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_pause_holds_requests_for_the_database_until_their_deadline() {
-        let (server, address) = serve(&["--request-deadline", "100ms"], 100, WhenFull::Refuse);
+        let (mut server, address) = serve(&["--request-deadline", "100ms"], 100, WhenFull::Refuse);
         let paused = Instant::now();
         server.brake().send_replace(true);
         let (_, answer) = ask(address, "/json");
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn connections_are_listed_by_what_they_do_served_or_parked() {
-        let (server, address) = serve(&["--park-after", "1h"], 100, WhenFull::Refuse);
+        let (mut server, address) = serve(&["--park-after", "1h"], 100, WhenFull::Refuse);
         let view = server.views().remove(0);
         let silent = TcpStream::connect(address).unwrap();
         let (spoken, _) = ask(address, "/json");
@@ -269,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_its_client_or_an_answer_ends_is_counted_once() {
-        let (server, address) = serve(&["--park-after", "0s"], 100, WhenFull::Refuse);
+        let (mut server, address) = serve(&["--park-after", "0s"], 100, WhenFull::Refuse);
         let view = server.views().remove(0);
         drop(connect(address, ""));
         drop(ask(address, "/json"));
@@ -298,7 +307,7 @@ mod tests {
     #[test]
     fn a_connection_that_takes_too_long_is_counted_once() {
         let hasty = ["--idle-timeout", "300ms", "--header-timeout", "100ms", "--park-after", "50ms"];
-        let (server, address) = serve(&hasty, 100, WhenFull::Refuse);
+        let (mut server, address) = serve(&hasty, 100, WhenFull::Refuse);
         let view = server.views().remove(0);
         let _silent = connect(address, "");
         let _idle = connect(address, REQUEST);
@@ -318,7 +327,7 @@ mod tests {
         for (when_full, reason) in
             [(WhenFull::Refuse, CloseReason::Full), (WhenFull::Evict, CloseReason::Evicted)]
         {
-            let (server, address) = serve(&[], 1, when_full);
+            let (mut server, address) = serve(&[], 1, when_full);
             let view = server.views().remove(0);
             let _first = connect(address, "");
             wait_for(&view, |seen| seen.state.parked == 1);
@@ -339,7 +348,7 @@ mod tests {
     fn what_a_worker_ends_with_itself_is_counted_once() {
         for stop in [Stop::Drain, Stop::Now] {
             let words = ["--park-after", "50ms", "--drain-grace", "50ms", "--lab"];
-            let (server, address) = serve(&words, 100, WhenFull::Refuse);
+            let (mut server, address) = serve(&words, 100, WhenFull::Refuse);
             let view = server.views().remove(0);
             let _silent = connect(address, "");
             let _parked = connect(address, REQUEST);
@@ -356,7 +365,7 @@ mod tests {
     #[test]
     fn requests_are_counted_by_route_and_status_in_every_way_of_accepting() {
         for accept in ["reuseport", "shared", "handoff"] {
-            let (server, address) = serve(&["--accept", accept, "--lab"], 100, WhenFull::Refuse);
+            let (mut server, address) = serve(&["--accept", accept, "--lab"], 100, WhenFull::Refuse);
             let view = server.views().remove(0);
             let line = format!("{REQUEST}{}{REQUEST}", REQUEST.replace("/json", "/nothing"));
             let mut client = connect(address, &line);

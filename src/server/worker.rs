@@ -1,11 +1,12 @@
 //! Step 3 of 7, worker: one thread, one event loop, one share of the database connections.
 //!
-//! **Invariant:** a worker ends when it was told to stop, and its end is always reported: after a drain, at once, or because
-//! it panicked.
+//! **Invariant:** a worker ends when it was told to stop, after a drain or at once, or because a task of its own panicked; whichever it
+//! was, its end is reported ([`super::threads`]). A panic that cost a request or a connection alone ends no worker.
 //!
 //! Before: [`super::accept`]. After: [`super::connection`].
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,10 +14,9 @@ use std::time::SystemTime;
 
 use slab::Slab;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use super::ThreadEnd;
 use super::accept;
 use super::admission::{Arrival, FullHouse, WorkerPlaces};
 use super::connection::ConnectionState;
@@ -29,6 +29,7 @@ use crate::config::database::Dispatch;
 use crate::database::{Database, PoolSettings, Reach};
 use crate::http::{Context, DateClock, Lab};
 use crate::telemetry::labels::CloseReason;
+use crate::telemetry::panics;
 
 /// What connections read into before the bytes are checked and handed on; one for all, since a read is done within a turn.
 const SCRATCH: usize = 64 * 1024;
@@ -54,7 +55,32 @@ pub(super) enum Intake {
     /// It accepts them itself.
     Listeners(Vec<TcpListener>),
     /// An acceptor sends them.
-    Queue(mpsc::Receiver<Arrival>),
+    Queue(Arc<Mutex<mpsc::Receiver<Arrival>>>),
+}
+
+impl Share {
+    /// The same again: on the same sockets, counting on where the other counted.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let intake = match &self.intake {
+            Intake::Queue(queue) => Intake::Queue(Arc::clone(queue)),
+            Intake::Listeners(listeners) => {
+                Intake::Listeners(listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?)
+            }
+        };
+        Ok(Self {
+            index: self.index,
+            intake,
+            pool: self.pool.clone(),
+            limits: self.limits.clone(),
+            places: Arc::clone(&self.places),
+            dispatch: self.dispatch,
+            lab: self.lab.clone(),
+            reach: Arc::clone(&self.reach),
+            stop: self.stop.clone(),
+            paused: self.paused.clone(),
+            seen: self.seen.clone(),
+        })
+    }
 }
 
 /// What the connections of one worker share.
@@ -76,37 +102,6 @@ pub(super) struct Worker {
     emptied: Notify,
 }
 
-/// Tells the server of a thread's end, also when it panics.
-pub(super) struct Report {
-    thread: String,
-    to: mpsc::UnboundedSender<ThreadEnd>,
-    told: bool,
-}
-
-impl Report {
-    pub(super) fn new(thread: &str, to: mpsc::UnboundedSender<ThreadEnd>) -> Self {
-        Self { thread: thread.to_owned(), to, told: false }
-    }
-
-    pub(super) fn ended_with(&mut self, outcome: Result<(), String>) {
-        self.tell(outcome.err());
-    }
-
-    fn tell(&mut self, failure: Option<String>) {
-        self.told = true;
-        // Nobody listens only when the whole program is ending.
-        let _ = self.to.send(ThreadEnd { thread: self.thread.clone(), failure });
-    }
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        if !self.told {
-            self.tell(Some("it panicked".into()));
-        }
-    }
-}
-
 /// Runs a worker to its end; says when it accepts connections.
 pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
@@ -117,16 +112,17 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
     let outcome = runtime.block_on(async {
         counters.thread_id.set_current();
         pulse.begin();
-        let mut stop = share.stop.clone();
+        let stop = share.stop.clone();
         let worker = start(share)?;
         tell_ready();
-        // The sender lives as long as the server; a closed channel means that the program is ending.
-        if stop.wait_for(|stop| *stop != Stop::Run).await.is_ok_and(|stop| *stop != Stop::Now) {
-            tokio::select! {
-                () = worker.drain() => {}
-                _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+        let outcome = tokio::select! {
+            biased;
+            () = panics::uncontained() => {
+                counters.panics.note();
+                Err("a task of its own panicked".to_owned())
             }
-        }
+            () = worker.work(stop) => Ok(()),
+        };
         let cut = worker.connections.borrow().iter().filter(|(_, connection)| connection.is_busy()).count();
         if cut > 0 {
             tracing::warn!("{cut} requests were cut off");
@@ -134,15 +130,16 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         // Those that are served count themselves out as their tasks are dropped.
         counters.note_closes(CloseReason::Drain, worker.parking.len());
         worker.context.database.close();
-        Ok(())
+        outcome
     });
-    pulse.end(counters.thread_id.read());
+    pulse.look(counters.thread_id.read());
     outcome
 }
 
 fn start(share: Share) -> Result<Rc<Worker>, String> {
     let deadline = share.limits.request_deadline;
     let counters = Arc::clone(&share.seen.counters);
+    counters.pool.clear();
     let database =
         Database::start(share.dispatch, share.pool, share.reach, share.paused, Arc::clone(&counters))?;
     let parking = Parking::open(share.limits.idle_timeout)
@@ -199,6 +196,17 @@ impl Worker {
             worker.accepting.set(worker.accepting.get() - 1);
             worker.tell_if_empty();
         });
+    }
+
+    /// Serves until it is told to stop, and then to the end.
+    async fn work(self: &Rc<Self>, mut stop: watch::Receiver<Stop>) {
+        // The sender lives as long as the server; a closed channel means that the program is ending.
+        if stop.wait_for(|stop| *stop != Stop::Run).await.is_ok_and(|stop| *stop != Stop::Now) {
+            tokio::select! {
+                () = self.drain() => {}
+                _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+            }
+        }
     }
 
     /// Ends all connections, giving each its due: see the interface's "Stop".

@@ -21,7 +21,6 @@ use crate::server::{Placement, Stop};
 mod channel;
 mod child;
 mod reload;
-mod restart;
 mod slot;
 
 pub(crate) use channel::{Order, Received, Report, Superior, receive};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::channel::Order;
 use super::child::{Child, ChildId, Launch};
-use super::restart::Restart;
+use crate::server::Restart;
 
 /// What a child is to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -78,6 +78,8 @@ pub struct WorkerCounters {
     pub answered: [[Counter; StatusClass::COUNT]; Route::COUNT],
     /// Requests whose client left before they were answered.
     pub abandoned: Counter,
+    /// Panics, each of which cost a request, a connection, or the worker's thread.
+    pub panics: Counter,
     /// Bytes read from clients.
     pub bytes_in: Counter,
     /// Bytes written to clients.
@@ -126,6 +128,14 @@ impl Default for PoolGauges {
 /// Which thread counts.
 #[derive(Debug, Default)]
 pub struct ThreadId(AtomicI32);
+
+impl PoolGauges {
+    /// Forgets what a thread said that has ended: none of its connections are left.
+    pub fn clear(&self) {
+        let all = [&self.max_size, &self.size, &self.available, &self.waiting];
+        all.into_iter().chain(&self.lanes).for_each(|gauge| gauge.set(0));
+    }
+}
 
 impl ThreadId {
     /// The calling thread is the one.

@@ -93,6 +93,8 @@ labels! {
         Evicted => "evicted",
         /// There was no place for it.
         Full => "full",
+        /// What served it met a fault of the program.
+        Panicked => "panicked",
         /// The worker is ending, or was ended with its process.
         Drain => "drain",
     }

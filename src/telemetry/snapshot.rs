@@ -26,6 +26,9 @@ pub struct Totals {
     pub answered: By<Route, By<StatusClass, u64>>,
     /// Requests whose client left before they were answered, or whose process ended.
     pub abandoned: u64,
+    /// Panics, each of which cost a request, a connection, or a worker's thread.
+    #[serde(default)]
+    pub panics: u64,
     /// Bytes read from clients.
     pub bytes_in: u64,
     /// Bytes written to clients.
@@ -125,6 +128,7 @@ impl Totals {
                 By::of(|class: StatusClass| counters.answered[route.index()][class.index()].read())
             }),
             abandoned: counters.abandoned.read(),
+            panics: counters.panics.read(),
             begun: counters.begun.read(),
             bytes_in: counters.bytes_in.read(),
             bytes_out: counters.bytes_out.read(),
@@ -204,6 +208,7 @@ impl Totals {
             (&mut self.accept_errors, other.accept_errors),
             (&mut self.begun, other.begun),
             (&mut self.abandoned, other.abandoned),
+            (&mut self.panics, other.panics),
             (&mut self.bytes_in, other.bytes_in),
             (&mut self.bytes_out, other.bytes_out),
             (&mut self.reconnects, other.reconnects),

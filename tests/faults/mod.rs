@@ -7,6 +7,9 @@
 mod failover;
 mod secrets;
 mod tls;
+mod deaths;
+mod panics;
+mod slow_clients;
 
 use std::fmt::Display;
 

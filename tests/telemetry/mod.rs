@@ -31,7 +31,7 @@ fn by_tcp(address: SocketAddr, method: &str, path: &str) -> Answer {
     ask(&place, method, path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn status(server: &TestServer) -> Status {
+pub(crate) fn status(server: &TestServer) -> Status {
     let answer = by_socket(server, "GET", "/status.json");
     assert_eq!(answer.status, 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::harness::processes::{limit_descriptors, open_descriptors};
 use crate::harness::{Client, ServerSetup, TestDatabase, TestServer, request, wait_until};
 
 /// A limit that leaves room for the workers, the database connections, and some clients.
@@ -16,7 +17,7 @@ fn a_full_descriptor_table_is_outlived() {
     let mut first = server.connect();
     assert_eq!(first.get("/db").status, 200);
     // Lower than what its own --max-connections was worked out from.
-    limit_descriptors(&server, LIMIT);
+    limit_descriptors(server.pid(), Some(LIMIT));
     let crowd: Vec<Client> = (0..150).map(|_| server.connect()).collect();
     for _ in 0..20 {
         assert_eq!(first.get("/json").status, 200, "those who are in are served");
@@ -32,19 +33,6 @@ fn a_full_descriptor_table_is_outlived() {
     assert_eq!(server.stop().code, Some(0));
 }
 
-/// Takes descriptors away from a running server: prlimit(2).
-fn limit_descriptors(server: &TestServer, most: u64) {
-    let prlimit = std::process::Command::new("prlimit")
-        .args([format!("--pid={}", server.pid()), format!("--nofile={most}:20000")])
-        .status();
-    assert!(prlimit.expect("prlimit to run").success());
-}
-
-/// The descriptors that a server holds.
-fn open_descriptors(server: &TestServer) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", server.pid())).map_or(0, Iterator::count)
-}
-
 #[test]
 fn no_descriptor_is_lost_to_clients_of_any_kind() {
     let database = TestDatabase::create();
@@ -53,7 +41,7 @@ fn no_descriptor_is_lost_to_clients_of_any_kind() {
     for _ in 0..64 {
         assert_eq!(server.connect().get("/queries?queries=20").status, 200);
     }
-    let before = open_descriptors(&server);
+    let before = open_descriptors(server.pid());
     for _ in 0..50 {
         for bytes in [
             request("GET", "/db"),
@@ -74,7 +62,7 @@ fn no_descriptor_is_lost_to_clients_of_any_kind() {
     }
     // Database connections that were not open yet may have been added: eight at the most.
     wait_until("the descriptors to be given back", Duration::from_secs(10), || {
-        (open_descriptors(&server) <= before + 8).then_some(())
+        (open_descriptors(server.pid()) <= before + 8).then_some(())
     });
 }
 

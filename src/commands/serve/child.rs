@@ -23,6 +23,7 @@ use crate::logging::Log;
 use crate::server::{Server, Settings, Stop, socket};
 use crate::supervisor::{Order, Received, Report, Superior, receive};
 use crate::telemetry::channel::Post;
+use crate::telemetry::panics;
 
 /// How long the supervisor may take to say what a signal to this process means: that it retires, or that all are stopping.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
@@ -32,6 +33,7 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
     if let Err(why) = Log::install(&args.log, Some(index)) {
         return fail(Exit::Settings, why);
     }
+    panics::install_hook();
     let descriptors = socket::raise_descriptor_limit();
     let channel = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
     let received = channel.and_then(|channel| receive(&channel).map(|found| (channel, found)));

@@ -15,6 +15,7 @@ use crate::database::{Config, embedded, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Listeners, socket};
+use crate::telemetry::panics;
 
 use super::{fail, print};
 
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit
         Ok(log) => log,
         Err(why) => return fail(Exit::Settings, why),
     };
+    panics::install_hook();
     if args.child.end_with_input
         && let Err(error) = signals::quit_with_input()
     {

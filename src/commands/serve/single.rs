@@ -1,6 +1,7 @@
 //! One process: its workers are threads of this one.
 //!
-//! **Invariant:** a worker that ends without being asked ends the service, and the others get their drain.
+//! **Invariant:** a thread that ends without being asked, and is not started again as a worker is, ends the service, and the workers get their
+//! drain.
 
 use std::sync::Arc;
 

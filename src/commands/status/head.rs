@@ -121,6 +121,9 @@ fn failures(status: &Status) -> Option<String> {
         let errors = counted(totals.accept_errors, "connection");
         parts.push(format!("{errors} not accepted for want of descriptors or memory: see plimsoll doctor"));
     }
+    if totals.panics > 0 {
+        parts.push(format!("{}: see the log", counted(totals.panics, "panic")));
+    }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 

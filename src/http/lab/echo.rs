@@ -95,7 +95,7 @@ fn announced_length(headers: &HeaderMap) -> Result<usize, &'static str> {
 
 /// How many bytes behind this head are a body that may be handed on unread; 0 unless it is a POST to [`PATH`] of a length that
 /// will be read. The head is one that hyper may yet refuse.
-pub(crate) fn body_length(head: &[u8]) -> usize {
+pub(super) fn body_length(head: &[u8]) -> usize {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     // Blank lines may stand before a request line.
     if !lines.find(|line| !line.is_empty()).is_some_and(asks_for_echo) {

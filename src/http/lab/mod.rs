@@ -1,7 +1,7 @@
-//! The workloads of `--lab`: routes that wait, compute and take a body, so that topologies can be compared under each.
+//! The routes of `--lab`: workloads that wait, compute and take a body, so that topologies can be compared under each, and a fault.
 //!
 //! [`wait`] holds a request without holding its worker, [`burn`] keeps a core busy ([`proof`], on the worker or on the
-//! [`side_pool`]), and [`echo`] takes a body, as no other route does.
+//! [`side_pool`]), and [`echo`] takes a body, as no other route does. [`panic`] is a fault of ours, to see what becomes of the rest.
 //!
 //! **Invariant:** without `--lab` there is no [`Lab`], and none of these routes exists.
 
@@ -21,11 +21,10 @@ use crate::config::workers::usable_cores;
 
 mod burn;
 mod echo;
+mod panic;
 mod proof;
 mod side_pool;
 mod wait;
-
-pub(crate) use echo::body_length;
 
 /// What the workloads need; the workers of a process share it.
 #[derive(Clone)]
@@ -54,6 +53,7 @@ pub(super) enum Route {
     Wait,
     Burn,
     Echo,
+    Panic,
 }
 
 impl Route {
@@ -62,6 +62,7 @@ impl Route {
             "/lab/wait" => Self::Wait,
             "/lab/burn" => Self::Burn,
             echo::PATH => Self::Echo,
+            panic::PATH => Self::Panic,
             _ => return None,
         })
     }
@@ -84,12 +85,20 @@ pub(super) async fn respond(
     let answer = match (route, request.method()) {
         (_, &Method::GET | &Method::HEAD) if body => Ok(router::refuse("this request takes no body")),
         (Route::Wait, &Method::GET | &Method::HEAD) => wait::wait(query, context).await,
+        (Route::Panic, &Method::GET | &Method::HEAD) => panic::panic(query).await,
         (_, &Method::GET | &Method::HEAD) => burn::burn(query, lab, context, deadline).await,
         (_, &Method::OPTIONS) => Ok(router::options()),
         (_, _) => Ok(router::refuse_method()),
     };
     let answer = answer.unwrap_or_else(|error| error.into_answer(context));
     if body { answer.closing() } else { answer }
+}
+
+/// How many bytes behind this head are a body that may be handed on unread; see [`echo`]. Called by the connection's task for every head
+/// of a server with the laboratory.
+pub(crate) fn body_length(head: &[u8]) -> usize {
+    panic::look_at(head);
+    echo::body_length(head)
 }
 
 /// The number that the first parameter of this name holds; nothing where it is missing, out of range or no number at all.

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
 use super::Client;
+use super::state::Take;
 
 /// Bytes gathered before they are sent within a turn; also what a client that does not read may make us hold.
 const MOST_GATHERED: usize = 64 * 1024;
@@ -84,7 +85,11 @@ impl Client {
                 }
                 written => Poll::Ready(Some(written)),
             };
-            self.state.note_write(matches!(written, Poll::Ready(Some(_))));
+            self.state.note_write(match &written {
+                Poll::Pending | Poll::Ready(None) => Take::Nothing,
+                Poll::Ready(Some(Ok(taken))) if *taken < bytes.len() => Take::Part(*taken),
+                Poll::Ready(Some(_)) => Take::All,
+            });
             if let Some(written) = ready!(written) {
                 if let Ok(sent) = written {
                     self.worker.context.counters.bytes_out.add(sent as u64);

@@ -1,7 +1,7 @@
 //! What is known of one connection, shared by its parts: the guard that reads, the service that answers, the task that keeps
 //! time.
 //!
-//! [`outside`] is what others are told of it.
+//! [`outside`] is what others are told of it, [`sending`] whether the client takes what it is sent.
 //!
 //! **Invariant:** which deadline holds follows from the state alone, so that one timer for each connection serves them all.
 
@@ -17,9 +17,12 @@ use super::refusal::Refusal;
 use crate::config::LimitsArgs;
 
 mod outside;
+mod sending;
+
+pub(super) use sending::Take;
 
 /// How long a client may take to notice that it was refused, before the socket is closed over unread bytes.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The shortest time between two looks at a connection whose request is under way, however soon idle ones are parked.
 const BUSY_LOOK: Duration = Duration::from_millis(100);
@@ -35,8 +38,10 @@ pub(in crate::server) struct ConnectionState {
     last_busy: Cell<Instant>,
     /// When the head that is not whole yet began.
     partial_since: Cell<Option<Instant>>,
-    /// Since when the client has taken nothing of what is being written to it; none while nothing waits to be written.
+    /// Since when the client has taken neither what waits to be written to it nor enough of it, see [`sending`]; none while nothing waits.
     blocked_since: Cell<Option<Instant>>,
+    /// What it has taken since then, in bytes.
+    taken: Cell<usize>,
     /// When we began to wait for the client to notice the end.
     lingering_since: Cell<Option<Instant>>,
     /// Requests handed to hyper.
@@ -76,6 +81,7 @@ impl ConnectionState {
             last_busy: Cell::new(now),
             partial_since: Cell::new(None),
             blocked_since: Cell::new(None),
+            taken: Cell::new(0),
             lingering_since: Cell::new(None),
             delivered: Cell::new(0),
             begun: Cell::new(0),
@@ -130,18 +136,6 @@ impl ConnectionState {
             self.partial_since.set(None);
         } else if heads > 0 || self.partial_since.get().is_none() {
             self.partial_since.set(Some(now));
-        }
-    }
-
-    /// The client took some of what is written to it, or as yet takes no more.
-    pub(super) fn note_write(&self, took: bool) {
-        if took {
-            if self.blocked_since.take().is_some() {
-                // That the client took no answers is not the next request's wait.
-                self.settled.set(Instant::now());
-            }
-        } else if self.blocked_since.get().is_none() {
-            self.blocked_since.set(Some(Instant::now()));
         }
     }
 
@@ -292,14 +286,14 @@ mod tests {
             "a whole idle time is given"
         );
         state.linger(after(20));
-        assert_eq!(state.overdue(after(22), &limits), Overdue::Close);
+        assert_eq!(state.overdue(after(21), &limits), Overdue::Close);
     }
 
     #[test]
     fn a_client_that_takes_nothing_is_closed_on_whatever_else_is_due() {
         let (limits, state) = (limits(), ConnectionState::new(Instant::now()));
         state.note_read(Instant::now(), 1, true);
-        state.note_write(false);
+        state.note_write(Take::Nothing);
         let blocked = Instant::now();
         assert!(!state.is_idle());
         assert!(matches!(state.overdue(blocked, &limits), Overdue::Not(_)));
@@ -311,7 +305,7 @@ mod tests {
         state.answer(false, Instant::now());
         assert!(!state.is_idle(), "the answer is still on its way out");
         assert_eq!(state.overdue(blocked + limits.idle_timeout, &limits), Overdue::Close, "a head has begun");
-        state.note_write(true);
+        state.note_write(Take::All);
         assert_eq!(state.overdue(blocked + limits.idle_timeout, &limits), Overdue::Head);
         state.refuse(Refusal::TooSlow);
         assert_eq!(state.pressing_deadline(&limits), None, "a head that was refused is refused once");
@@ -329,18 +323,6 @@ mod tests {
         state.answer(false, after(6));
         state.note_read(after(7), 1, false);
         assert_eq!(state.begin(), after(7), "one that came later begins with its read");
-    }
-
-    #[test]
-    fn time_in_which_the_client_takes_nothing_is_not_the_next_requests() {
-        let long_ago = Instant::now() - Duration::from_mins(1);
-        let state = ConnectionState::new(long_ago);
-        state.note_read(long_ago, 2, false);
-        state.begin();
-        state.answer(false, long_ago);
-        state.note_write(false);
-        state.note_write(true);
-        assert!(state.begin() > long_ago);
     }
 
     #[test]

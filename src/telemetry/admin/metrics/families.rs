@@ -181,6 +181,8 @@ fn requests(to: &mut DescriptorEncoder<'_>, totals: &Totals) -> fmt::Result {
     )?;
     let help = "Requests whose client left before they were answered";
     counter(to, &about("plimsoll_http_abandoned", help), totals.abandoned)?;
+    let help = "Panics, each of which cost a request, a connection, or a worker's thread";
+    counter(to, &about("plimsoll_panics", help), totals.panics)?;
     gauge(to, &about("plimsoll_http_in_flight", "Requests that are being handled"), totals.in_flight())?;
     let time =
         &about("plimsoll_request_duration", "From the read that brought a request to its answer").seconds();

@@ -1,28 +1,28 @@
-//! When a child that ended by itself is started again.
+//! When what ended by itself is started again: a worker's thread, or by the supervisor a process.
 //!
-//! **Invariant:** pure. The first restart is at once; the waits between those after it double, and start over when a child lived.
+//! **Invariant:** pure. The first restart is at once; the waits between those after it double, and start over when what was started lived.
 
 use std::time::Duration;
 
-/// A child that ends sooner than this after its start did not live.
+/// What ends sooner than this after its start did not live.
 const LIVED: Duration = Duration::from_millis(500);
 
-/// The wait before the second restart of a child that does not live.
+/// The wait before the second restart of what does not live.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What is remembered of one process's ends.
+/// What is remembered of the ends of one process, or thread.
 #[derive(Debug, Default)]
-pub(super) struct Restart {
-    /// Ends in a row of children that did not live.
+pub(crate) struct Restart {
+    /// Ends in a row of those that did not live.
     short_lives: u32,
 }
 
 impl Restart {
-    /// The wait after a child that lived for so long.
-    pub(super) fn after(&mut self, lived: Duration) -> Duration {
+    /// The wait after one that lived for so long.
+    pub(crate) fn after(&mut self, lived: Duration) -> Duration {
         if lived >= LIVED {
             self.short_lives = 0;
             return Duration::ZERO;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_while_children_keep_ending_and_start_over_when_one_lived() {
+    fn waits_double_while_they_keep_ending_and_start_over_when_one_lived() {
         let mut restart = Restart::default();
         let millis: Vec<u128> = (0..9).map(|_| restart.after(Duration::ZERO).as_millis()).collect();
         assert_eq!(millis, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);

@@ -1,0 +1,20 @@
+//! A handler's panic costs its request, and nothing else.
+//!
+//! **Invariant:** what a handler leaves half done is its own: it holds no borrow of what the worker shares across a wait, and a query that
+//! it leaves in a pipeline is left there as that of a client that went.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+
+use super::context::Context;
+use super::error::Error;
+use crate::telemetry::panics;
+
+/// What the handling gives, or that it panicked.
+pub(super) async fn contain<T>(context: &Context, handling: impl Future<Output = T>) -> Result<T, Error> {
+    AssertUnwindSafe(handling).catch_unwind().await.map_err(|_| {
+        panics::contain(&context.counters);
+        Error::Panicked
+    })
+}

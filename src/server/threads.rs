@@ -1,0 +1,243 @@
+//! A server's threads: starts them, hears of each one's end, and starts a worker again that ended without being asked.
+//!
+//! What a worker listens on is held here as well, so that connections wait in its backlog meanwhile, as they would for a process: of
+//! several listeners on one address (`SO_REUSEPORT`, socket(7)) the kernel gives each its share, whether anybody accepts there or not.
+//!
+//! **Invariant:** until a stop there is a thread for each worker, or a moment at which it is started; from the stop on, none is.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::placement::{self, Placed};
+use super::restart::Restart;
+use super::worker::{self, Share};
+use crate::config::workers::{Pin, Sched};
+
+/// How a thread of the server ended.
+#[derive(Debug)]
+pub(crate) struct ThreadEnd {
+    /// Which: `worker 0`, `acceptor`.
+    pub(crate) thread: String,
+    /// What stopped it, where it was not asked to stop.
+    pub(crate) failure: Option<String>,
+}
+
+/// Tells the server of a thread's end, also when it panics.
+struct Report {
+    thread: String,
+    to: mpsc::UnboundedSender<ThreadEnd>,
+    told: bool,
+}
+
+impl Report {
+    fn new(thread: &str, to: mpsc::UnboundedSender<ThreadEnd>) -> Self {
+        Self { thread: thread.to_owned(), to, told: false }
+    }
+
+    fn ended_with(&mut self, outcome: Result<(), String>) {
+        self.tell(outcome.err());
+    }
+
+    fn tell(&mut self, failure: Option<String>) {
+        self.told = true;
+        // Nobody listens only when the whole program is ending.
+        let _ = self.to.send(ThreadEnd { thread: self.thread.clone(), failure });
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell(Some("it panicked".into()));
+        }
+    }
+}
+
+/// What a worker's thread is made from, however often.
+pub(super) struct Seed {
+    pub(super) share: Share,
+    pub(super) sched: Sched,
+    pub(super) pin: Pin,
+}
+
+/// A thread, and what may come after it.
+struct Kept {
+    name: String,
+    thread: JoinHandle<()>,
+    /// What it would be started from again; none for what is not started again.
+    seed: Option<Seed>,
+    started: Instant,
+    restart: Restart,
+    /// When another is to take its place, where it has ended.
+    start_at: Option<Instant>,
+}
+
+/// All threads of a server.
+pub(super) struct Threads {
+    kept: Vec<Kept>,
+    /// Kept for threads that are yet to be started; none in a stop, so that the last end is known for the last.
+    tell_end: Option<mpsc::UnboundedSender<ThreadEnd>>,
+    ends: mpsc::UnboundedReceiver<ThreadEnd>,
+}
+
+impl Threads {
+    pub(super) fn new() -> Self {
+        let (tell_end, ends) = mpsc::unbounded_channel();
+        Self { kept: Vec::new(), tell_end: Some(tell_end), ends }
+    }
+
+    /// Starts one that is not started again.
+    pub(super) fn start(
+        &mut self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> io::Result<()> {
+        let thread = self.spawn(name, run)?;
+        self.keep(name, thread, None);
+        Ok(())
+    }
+
+    /// Starts a worker's; says how it is scheduled when it is at work.
+    pub(super) fn start_worker(
+        &mut self,
+        seed: Seed,
+        tell_ready: impl FnOnce(Placed) + Send + 'static,
+    ) -> io::Result<()> {
+        let name = format!("worker {}", seed.share.index);
+        let thread = self.spawn(&name, seed.run(tell_ready)?)?;
+        self.keep(&name, thread, Some(seed));
+        Ok(())
+    }
+
+    fn keep(&mut self, name: &str, thread: JoinHandle<()>, seed: Option<Seed>) {
+        let (name, started) = (name.to_owned(), Instant::now());
+        self.kept.push(Kept { name, thread, seed, started, restart: Restart::default(), start_at: None });
+    }
+
+    /// Starts a thread whose end is reported, however it ends.
+    fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let to = self.tell_end.clone().ok_or_else(|| io::Error::other("the server is stopping"))?;
+        // Sent by drop too, so that a thread that panics is not silent.
+        let mut report = Report::new(name, to);
+        std::thread::Builder::new().name(name.replace(' ', "-")).spawn(move || report.ended_with(run()))
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Starts workers again until a thread ends that is not; none when all have ended. May be dropped half-way and called again.
+    pub(super) async fn next_end(&mut self) -> Option<ThreadEnd> {
+        loop {
+            self.start_due(Instant::now());
+            let due = self.kept.iter().filter_map(|kept| kept.start_at).min();
+            let end = tokio::select! {
+                end = self.ends.recv() => end?,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => continue,
+            };
+            if let Some(end) = self.plan_restart(end) {
+                return Some(end);
+            }
+        }
+    }
+
+    /// Plans another thread in the place of one that has ended; gives the end back where there is to be none.
+    fn plan_restart(&mut self, end: ThreadEnd) -> Option<ThreadEnd> {
+        let kept = self.kept.iter_mut().find(|kept| kept.name == end.thread && kept.seed.is_some());
+        let Some(kept) = kept else { return Some(end) };
+        kept.plan_restart("gone", &end.failure.unwrap_or_else(|| "it ended without being asked".into()));
+        None
+    }
+
+    /// Starts those whose moment has come.
+    fn start_due(&mut self, now: Instant) {
+        for at in 0..self.kept.len() {
+            if self.kept[at].start_at.is_none_or(|due| due > now) {
+                continue;
+            }
+            let (name, seed) = (self.kept[at].name.clone(), self.kept[at].seed.as_ref());
+            let tell_ready = |name: String| move |_| tracing::info!("{name} serves again");
+            let Some(run) = seed.map(|seed| seed.run(tell_ready(name.clone()))) else { continue };
+            let started = run.and_then(|run| self.spawn(&name, run));
+            let kept = &mut self.kept[at];
+            kept.started = now;
+            match started {
+                Ok(thread) => {
+                    kept.start_at = None;
+                    // It has ended, or it would not be replaced.
+                    let _ = std::mem::replace(&mut kept.thread, thread).join();
+                }
+                Err(error) => kept.plan_restart("not to be started", &error.to_string()),
+            }
+        }
+    }
+
+    /// Starts none again from here on, but where a backlog is to be emptied those that are due: what waits there has nobody else.
+    pub(super) fn begin_to_end(&mut self, for_backlogs: bool) {
+        while let Ok(end) = self.ends.try_recv() {
+            if let Some(ThreadEnd { thread, failure }) = self.plan_restart(end) {
+                tracing::error!("{thread} is gone: {}", failure.unwrap_or_default());
+            }
+        }
+        if for_backlogs && let Some(last) = self.kept.iter().filter_map(|kept| kept.start_at).max() {
+            self.start_due(last);
+        }
+        for kept in &mut self.kept {
+            // With it go the listeners, which the thread closes when it has emptied them.
+            (kept.seed, kept.start_at) = (None, None);
+        }
+        self.tell_end = None;
+    }
+
+    /// What stopped the threads that have ended, in one line.
+    pub(super) fn failures(&mut self) -> String {
+        let ended = std::iter::from_fn(|| self.ends.try_recv().ok());
+        let failures = ended.filter_map(|end| Some(format!("{}: {}", end.thread, end.failure?)));
+        failures.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Waits for all of them.
+    pub(super) fn join(&mut self) {
+        for kept in self.kept.drain(..) {
+            // A panic was reported as the thread's end already.
+            let _ = kept.thread.join();
+        }
+    }
+}
+
+impl Seed {
+    /// What the thread is to do.
+    fn run<T: FnOnce(Placed) + Send + 'static>(
+        &self,
+        tell_ready: T,
+    ) -> io::Result<impl FnOnce() -> Result<(), String> + Send + use<T>> {
+        let share = self.share.try_clone()?;
+        let (index, sched, pin) = (share.index, self.sched, self.pin);
+        Ok(move || {
+            let placed = placement::place(index, sched, pin);
+            worker::run(share, move || tell_ready(placed))
+        })
+    }
+}
+
+impl Kept {
+    /// Says what has become of it, and plans another.
+    fn plan_restart(&mut self, what: &str, why: &str) {
+        let wait = self.restart.after(self.started.elapsed());
+        self.start_at = Some(Instant::now() + wait);
+        let name = &self.name;
+        if wait.is_zero() {
+            tracing::error!("{name} is {what}: {why}; starting another");
+        } else {
+            tracing::error!("{name} is {what}: {why}; starting another in {wait:?}");
+        }
+    }
+}
