@@ -7,9 +7,13 @@
 mod failover;
 mod secrets;
 mod tls;
+mod clock;
 mod deaths;
+mod descriptors;
+mod floods;
 mod panics;
 mod slow_clients;
+mod vanished;
 
 use std::fmt::Display;
 

@@ -62,21 +62,6 @@ fn a_head_between_gets_keeps_the_order() {
 }
 
 #[test]
-fn ten_thousand_requests_in_one_write_are_all_answered() {
-    let server = TestServer::without_database();
-    let mut client = server.connect();
-    let bytes = request("GET", "/json").repeat(10_000);
-    let mut writer = client.writer();
-    // The answers outgrow the sockets' buffers, so somebody must read while the rest is written.
-    let sent = thread::spawn(move || std::io::Write::write_all(&mut writer, &bytes));
-    for number in 0..10_000 {
-        assert_eq!(client.receive().status, 200, "answer {number}");
-    }
-    sent.join().unwrap().unwrap();
-    assert!(!client.has_more());
-}
-
-#[test]
 fn ten_thousand_requests_whose_answers_nobody_reads_at_first_are_all_answered() {
     let database = TestDatabase::create();
     let server = TestServer::on(&database);
