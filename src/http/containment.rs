@@ -5,15 +5,20 @@
 
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 
 use super::context::Context;
 use super::error::Error;
 use crate::telemetry::panics;
 
 /// What the handling gives, or that it panicked.
-pub(super) async fn contain<T>(context: &Context, handling: impl Future<Output = T>) -> Result<T, Error> {
-    AssertUnwindSafe(handling).catch_unwind().await.map_err(|_| {
+///
+/// No `async fn`: that would have room for what it is given twice, before and while it is polled, in every request's future.
+pub(super) fn contain<F: Future>(
+    context: &Context,
+    handling: F,
+) -> impl Future<Output = Result<F::Output, Error>> {
+    AssertUnwindSafe(handling).catch_unwind().map_err(|_| {
         panics::contain(&context.counters);
         Error::Panicked
     })

