@@ -118,6 +118,26 @@ fn the_header_limit_does_not_close_an_idle_connection() {
 }
 
 #[test]
+fn a_blank_line_behind_a_request_is_no_head_that_could_be_late() {
+    let server = with_limits("300ms", "75s");
+    for blank in ["\r\n", "\r\n\r\n\r\n"] {
+        let (mut fresh, mut used) = (server.connect(), server.connect());
+        // RFC 9112, section 2.2: some clients of old sent one behind a body.
+        fresh.send(blank);
+        used.send([&request("GET", "/json")[..], blank.as_bytes()].concat());
+        assert_eq!(used.receive().status, 200);
+        fresh.expect_silence(SHORT * 3);
+        used.expect_silence(Duration::from_millis(1));
+        assert_eq!(fresh.get("/plaintext").status, 200);
+        assert_eq!(used.get("/plaintext").status, 200);
+        // Half of one has begun, and is late as anything else.
+        used.send("\r");
+        assert_eq!(used.receive().status, 408);
+        used.expect_close();
+    }
+}
+
+#[test]
 fn the_idle_limit_does_not_cut_a_head_that_is_on_its_way() {
     let server = with_limits("75s", "300ms");
     let mut client = server.connect();

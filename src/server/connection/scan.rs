@@ -75,18 +75,23 @@ impl Scanner {
         scanned
     }
 
-    /// Whether part of a head has come, and not all of it.
+    /// Whether part of a head has come, and not all of it. Blank lines before a request line are no part of one: a server that expects
+    /// a request ignores them (RFC 9112, section 2.2), so that a client which sends one behind its request is as idle as any.
     pub(super) fn is_within_head(&self) -> bool {
-        self.head + self.line > 0
+        self.past_request_line || self.line > 0
     }
 
+    /// Refuses for what the bytes would have shown first had they come one by one, so that no answer depends on how they are cut.
     fn refuse(&self, line: usize, well_ended: bool) -> Option<Refusal> {
-        if !well_ended {
-            Some(Refusal::BareLineFeed)
-        } else if !self.past_request_line && line > LONGEST_REQUEST_LINE {
+        if !self.past_request_line
+            && line > LONGEST_REQUEST_LINE
+            && self.head + LONGEST_REQUEST_LINE <= LONGEST_HEAD
+        {
             Some(Refusal::TargetTooLong)
         } else if self.head + line > LONGEST_HEAD {
             Some(Refusal::HeadTooLarge)
+        } else if !well_ended {
+            Some(Refusal::BareLineFeed)
         } else {
             None
         }
@@ -168,6 +173,11 @@ mod tests {
     fn blank_lines_before_a_request_are_no_head() {
         assert_eq!(scan(&[b"\r\n\r\n", HEAD].concat()).heads, 1);
         assert_eq!(scan(b"\r\n\r\n").heads, 0);
+        let mut scanner = Scanner::default();
+        scanner.feed(b"\r\n\r\n");
+        assert!(!scanner.is_within_head(), "nothing has begun that could be late");
+        scanner.feed(b"\r");
+        assert!(scanner.is_within_head(), "half a line");
         assert_eq!(scan(&b"\r\n".repeat(LONGEST_HEAD)).refusal, Some(Refusal::HeadTooLarge));
     }
 
@@ -177,5 +187,26 @@ mod tests {
         assert_eq!(scan(&vec![b'a'; LONGEST_REQUEST_LINE]).refusal, None);
         let long_header = [b"GET / HTTP/1.1\r\nx: ".as_slice(), &vec![b'a'; LONGEST_HEAD]].concat();
         assert_eq!(scan(&long_header).refusal, Some(Refusal::HeadTooLarge));
+    }
+
+    #[test]
+    fn a_limit_holds_to_the_byte_and_however_the_bytes_are_cut() {
+        let line = |length: usize| [vec![b'a'; length - 2], b"\r\n".to_vec()].concat();
+        let head = |length: usize| [b"G\r\nx: ".to_vec(), line(length - 8), b"\r\n".to_vec()].concat();
+        for (stream, refusal) in [
+            (line(LONGEST_REQUEST_LINE), None),
+            (line(LONGEST_REQUEST_LINE + 1), Some(Refusal::TargetTooLong)),
+            (head(LONGEST_HEAD), None),
+            (head(LONGEST_HEAD + 1), Some(Refusal::HeadTooLarge)),
+            // Too long as well as badly ended: the length shows first.
+            ([line(LONGEST_REQUEST_LINE), b"\n".to_vec()].concat(), Some(Refusal::BareLineFeed)),
+            ([vec![b'a'; LONGEST_REQUEST_LINE], b"\n".to_vec()].concat(), Some(Refusal::TargetTooLong)),
+            ([b"\r\n".repeat(LONGEST_HEAD / 2), vec![b'a'; 9_000]].concat(), Some(Refusal::HeadTooLarge)),
+        ] {
+            assert_eq!(scan(&stream).refusal, refusal, "{} bytes at once", stream.len());
+            let mut scanner = Scanner::default();
+            let one_by_one = stream.iter().find_map(|byte| scanner.feed(&[*byte]).refusal);
+            assert_eq!(one_by_one, refusal, "{} bytes one by one", stream.len());
+        }
     }
 }
