@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults fuzz
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -15,6 +15,7 @@ test:
 # What must hold before a change lands, apart from the tests.
 check:
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items --locked
 	cargo test --quiet --locked --test integration tidy::
@@ -99,6 +100,13 @@ PROCESSES = 3
 upheaval:
 	scripts/prepare
 	python3 -m benches upheaval --kills $(KILLS) --reloads $(RELOADS) --stops $(STOPS) --processes $(PROCESSES) $(if $(OUT),--out $(OUT))
+
+# Looks for input that breaks what must hold (src/properties): FUZZ_SECONDS for each target, in fuzz/; needs a C++ compiler. It begins
+# with fuzz/seeds and what earlier runs found; an input that breaks anything is kept in fuzz/artifacts, and ends it with an error.
+FUZZ_SECONDS = 60
+FUZZ_TARGETS = address answers heads responses settings target
+fuzz:
+	scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # Every fault of docs/reliability.md, made for real, also those that take minutes: about a quarter of an hour, as root. Each test ends by a
 # line with its figure; the whole output is kept in OUT.

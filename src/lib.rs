@@ -13,6 +13,7 @@
 //! 8. [`kernel`] reads what the kernel says of limits, memory and sockets.
 //! 9. [`telemetry`] is what workers count, and what follows from it for whoever looks; [`tuning`] says which settings follow.
 //! 10. `sweep` starts servers and loads over a grid of settings, and says which serves best.
+//! 11. `properties` is what holds of any input, for tests and for `fuzz/`; no part of the program.
 //!
 //! **Invariant:** imports go one way, `main → cli → commands → supervisor → server → http → database → telemetry`; [`config`],
 //! [`kernel`], [`tuning`], [`exit`] and [`logging`] are leaves. `tests/tidy/` holds this.
@@ -26,6 +27,9 @@ pub mod http;
 pub mod kernel;
 pub mod load;
 pub mod logging;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod properties;
 pub mod server;
 mod supervisor;
 mod sweep;

@@ -12,6 +12,7 @@ mod lab;
 mod lifecycle;
 mod live_page;
 mod load;
+mod properties;
 mod readme;
 mod schema;
 mod settings;

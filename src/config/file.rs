@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a key that no flag has is refused with the nearest one; the file is never half taken.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use toml::{Table, Value};
 
@@ -15,12 +15,35 @@ pub(super) struct FileSetting {
     pub(super) values: Vec<String>,
 }
 
-/// Reads and parses the file; keys are checked against `known`, the long names of the flags that a file may set.
-pub(super) fn read(path: &Path, known: &[&str]) -> Result<Vec<FileSetting>, SettingsError> {
-    let at = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| SettingsError::new(format!("cannot read the settings file {at}: {error}")))?;
-    parse(&text, known).map_err(|why| SettingsError::new(format!("in {at}: {why}")))
+/// A settings file as it was read.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    text: String,
+}
+
+impl File {
+    pub(super) fn read(path: PathBuf) -> Result<Self, SettingsError> {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Self { path, text }),
+            Err(error) => {
+                let at = path.display();
+                Err(SettingsError::new(format!("cannot read the settings file {at}: {error}")))
+            }
+        }
+    }
+
+    /// One that lies nowhere.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of(text: &str) -> Self {
+        Self { path: PathBuf::from("plimsoll.toml"), text: text.to_owned() }
+    }
+
+    /// Its settings; keys are checked against `known`, the long names of the flags that a file may set.
+    pub(super) fn settings(&self, known: &[&str]) -> Result<Vec<FileSetting>, SettingsError> {
+        let at = self.path.display();
+        parse(&self.text, known).map_err(|why| SettingsError::new(format!("in {at}: {why}")))
+    }
 }
 
 fn parse(text: &str, known: &[&str]) -> Result<Vec<FileSetting>, String> {

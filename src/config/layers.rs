@@ -15,7 +15,7 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, Command};
 
-use super::file;
+use super::file::File;
 use crate::exit::Exit;
 
 /// A setting that cannot be used, and the way out.
@@ -105,21 +105,33 @@ impl Refusal {
 /// Parses `arguments` (the program's name first) with the environment and the settings file below them.
 pub fn parse(command: Command, arguments: &[OsString]) -> Result<Parsed, Refusal> {
     let command = ignore_blank_variables(command);
-    let file = settings_file(&command, arguments);
+    let file = settings_file(&command, arguments).map(File::read).transpose();
+    put_together(command, arguments, file.map_err(Refusal::Settings)?.as_ref())
+}
+
+/// The same without looking for a file: its text is given.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn parse_over(text: &str, command: Command, arguments: &[OsString]) -> Result<Parsed, Refusal> {
+    put_together(ignore_blank_variables(command), arguments, Some(&File::of(text)))
+}
+
+fn put_together(command: Command, arguments: &[OsString], file: Option<&File>) -> Result<Parsed, Refusal> {
     let mut from_file = BTreeSet::new();
     let mut layered = command;
-    if let Some(path) = &file {
+    if let Some(file) = file {
         let known = file_keys(&layered);
-        let settings = file::read(path, &known.iter().map(String::as_str).collect::<Vec<_>>());
+        let settings = file.settings(&known.iter().map(String::as_str).collect::<Vec<_>>());
         for setting in settings.map_err(Refusal::Settings)? {
             if setting.values.len() != 1 && !takes_list(&layered, &setting.name) {
-                let why = format!("in {}: `{}` takes one value, not a list", path.display(), setting.name);
+                let at = file.path.display();
+                let why = format!("in {at}: `{}` takes one value, not a list", setting.name);
                 return Err(Refusal::Settings(SettingsError::new(why)));
             }
             from_file.insert(setting.name.clone());
             layered = set_default(layered, &setting.name, &setting.values);
         }
     }
+    let file = file.map(|file| file.path.clone());
     match layered.clone().try_get_matches_from(arguments) {
         Ok(matches) => Ok(Parsed { matches, command: layered, file, from_file }),
         Err(error) => {

@@ -32,6 +32,8 @@ pub use admin::{AdminArgs, ReaderArgs};
 pub use database::DatabaseArgs;
 pub use doctor::DoctorArgs;
 pub use lab::LabArgs;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use layers::parse_over;
 pub use layers::{Parsed, Refusal, SettingsError, parse};
 pub use limits::LimitsArgs;
 pub use listen::ListenArgs;

@@ -53,6 +53,8 @@ pub use error::Error;
 pub(crate) use plan::PoolSize;
 pub(crate) use pool::PoolSettings;
 pub(crate) use reach::Reach;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use wire::properties::check_answers;
 
 use crate::config::database::Dispatch;
 use crate::telemetry::counters::WorkerCounters;

@@ -47,7 +47,7 @@ impl<'a> Framing<'a> {
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110, section 7.2), for a scheme whose host may not be empty (section 4.2.1).
-fn is_valid_host(host: &[u8]) -> bool {
+pub(super) fn is_valid_host(host: &[u8]) -> bool {
     let name = match host {
         [b'[', ..] => host.iter().position(|byte| *byte == b']').map_or(0, |end| end + 1),
         _ => host.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(host.len()),

@@ -15,6 +15,8 @@ pub mod error;
 mod framing;
 mod handlers;
 mod lab;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 mod response;
 mod router;
 mod underway;

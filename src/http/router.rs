@@ -18,7 +18,7 @@ use super::underway::Underway;
 use crate::telemetry::labels::Route;
 
 /// The route of a path.
-fn route_of(path: &str) -> Route {
+pub(super) fn route_of(path: &str) -> Route {
     match path {
         "/json" => Route::Json,
         "/plaintext" => Route::Plaintext,

@@ -12,6 +12,8 @@ pub mod hold;
 #[cfg_attr(not(target_os = "linux"), path = "poll_elsewhere.rs")]
 pub(crate) mod poll;
 pub mod ports;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 pub mod report;
 mod response;
 mod run;

@@ -102,25 +102,31 @@ impl Reader {
         let Status::Complete(length) = response.parse(bytes).map_err(|_| NotHttp)? else { return Ok(None) };
         let status = response.code.ok_or(NotHttp)?;
         let mut last = response.version == Some(0);
-        let (mut body, mut chunked) = (None, false);
+        let (mut body, mut is_coded, mut chunked) = (None, false, false);
         for header in response.headers.iter() {
             let name = header.name;
             if name.eq_ignore_ascii_case("content-length") {
-                let value = std::str::from_utf8(header.value).ok().and_then(|text| text.trim().parse().ok());
-                body = Some(value.ok_or(NotHttp)?);
+                let announced = content_length(header.value).ok_or(NotHttp)?;
+                if body.replace(announced).is_some_and(|before| before != announced) {
+                    return Err(NotHttp);
+                }
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                chunked = holds_word(header.value, "chunked");
+                // The last coding decides, which only chunked ends before the connection does.
+                is_coded = true;
+                let last_coding = header.value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+                chunked = last_coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
             } else if name.eq_ignore_ascii_case("connection") {
                 last = (last && !holds_word(header.value, "keep-alive")) || holds_word(header.value, "close");
             }
         }
         // RFC 9112, section 6.3: what ends a body, in the order in which it is decided.
         self.expected = match status {
-            // Interim answers are not the answer, and an upgrade leaves HTTP.
-            101 => return Err(NotHttp),
+            // Interim answers are not the answer, an upgrade leaves HTTP, and below them there is none (RFC 9110, section 15).
+            ..100 | 101 => return Err(NotHttp),
             100..=199 => Expected::Head,
             204 | 304 => Expected::Body { left: 0 },
             _ if chunked => Expected::ChunkSize,
+            _ if is_coded => Expected::Rest,
             _ => body.map_or(Expected::Rest, |left| Expected::Body { left }),
         };
         self.answer = Answer { status, last: last || self.expected == Expected::Rest };
@@ -163,6 +169,12 @@ impl Reader {
 fn take(bytes: &[u8], wanted: u64) -> (usize, u64) {
     let taken = usize::try_from(wanted).unwrap_or(usize::MAX).min(bytes.len());
     (taken, wanted.saturating_sub(taken as u64))
+}
+
+/// `1*DIGIT` (RFC 9110, section 8.6), without the sign that Rust's numbers may have.
+fn content_length(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok()?;
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 /// Whether a header that is a list holds a word.
@@ -210,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_coding_decides_where_a_body_ends() {
+        let read = |codings: &str| {
+            read_in_pieces(&format!("HTTP/1.1 200 OK\r\n{codings}\r\n\r\n1\r\nx\r\n0\r\n\r\n"), 7)
+        };
+        for codings in [
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+            "Content-Length: 1\r\nTransfer-Encoding: Chunked",
+            "Transfer-Encoding: chunked, gzip",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x",
+        ] {
+            assert_eq!(read(codings), Ok(vec![200]), "{codings}");
+        }
+    }
+
+    #[test]
     fn a_response_says_whether_it_is_the_last() {
         let last = |head: &str| {
             Reader::new().read(format!("{head}\r\n\r\n").as_bytes()).map(|(_, a)| a.map(|a| a.last))
@@ -225,13 +253,23 @@ mod tests {
         for text in [
             "SSH-2.0-other\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx",
+            "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+            "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "HTTP/1.1 099 x\r\n\r\n",
         ] {
             assert_eq!(read_in_pieces(text, text.len()), Err(NotHttp), "{text:?} was taken");
         }
-        let endless = format!("HTTP/1.1 200 OK\r\nA: {}", "a".repeat(LONGEST_HEAD));
-        assert_eq!(Reader::new().read(endless.as_bytes()), Err(NotHttp));
+    }
+
+    #[test]
+    fn a_head_as_long_as_the_limit_is_refused_and_one_byte_less_is_awaited() {
+        let begun = |length: usize| format!("{:a<length$}", "HTTP/1.1 200 OK\r\nA: ");
+        assert_eq!(Reader::new().read(begun(LONGEST_HEAD - 1).as_bytes()), Ok((0, None)));
+        assert_eq!(Reader::new().read(begun(LONGEST_HEAD).as_bytes()), Err(NotHttp));
     }
 }

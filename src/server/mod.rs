@@ -38,6 +38,8 @@ mod worker;
 
 pub(crate) use admission::Capacity;
 pub use admission::Reserve;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use connection::properties::check_heads;
 pub(crate) use placement::Placement;
 pub(crate) use restart::Restart;
 pub use socket::Listeners;

@@ -12,6 +12,7 @@ mod client;
 mod cluster;
 mod data_directory;
 mod database;
+pub(crate) mod draw;
 mod forwarder;
 mod frontend;
 mod glass;

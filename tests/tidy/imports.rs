@@ -6,7 +6,7 @@
 use super::{Source, expect_none, sources};
 
 /// A part of the crate, and the parts that it may name.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("main", &["cli", "exit", "logging"]),
     ("cli", &["commands", "config", "exit", "logging"]),
     (
@@ -33,6 +33,8 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("http", &["config", "database", "telemetry"]),
     ("database", &["config", "telemetry", "tuning"]),
     ("telemetry", &["config", "kernel", "tuning"]),
+    // Behind all others: no part of the program names it.
+    ("properties", &["cli", "config", "database", "http", "kernel", "load", "server"]),
     ("config", &["exit", "logging"]),
     ("kernel", &[]),
     ("tuning", &[]),

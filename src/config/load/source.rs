@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(addresses("127.0.0.0/31"), ["127.0.0.0", "127.0.0.1"]);
         assert_eq!(addresses("fd00::/126"), ["fd00::", "fd00::1", "fd00::2", "fd00::3"]);
         assert_eq!(Source::parse("127.0.0.0/26").unwrap().count(), 62);
+        assert_eq!(Source::parse("10.0.0.0/16").unwrap().count(), 65_534);
     }
 
     #[test]
@@ -134,6 +135,7 @@ mod tests {
         assert_eq!(Source::parse("127.0.0.1/x"), Err(SourceError::Malformed));
         assert_eq!(Source::parse("127.0.0.1/33"), Err(SourceError::Prefix));
         assert_eq!(Source::parse("10.0.0.0/8"), Err(SourceError::TooMany));
+        assert_eq!(Source::parse("10.0.0.0/15"), Err(SourceError::TooMany));
         assert_eq!(Source::parse("::/0"), Err(SourceError::TooMany));
     }
 }

@@ -348,6 +348,12 @@ pub(super) mod tests {
     #[test]
     fn a_grid_without_end_is_refused() {
         let many: Vec<String> = (1..=1200).map(|size| size.to_string()).collect();
+        let few = ["--dispatch", "pipelined,exclusive", "--routes", "/db", "--pipeline", "1,2,3,4,5"];
+        let sizes = |count: usize| many[..count].join(",");
+        let points =
+            |count| course(&[&["--pool", &sizes(count)], few.as_slice()].concat(), 2).map(|all| all.points());
+        assert_eq!(points(1000).unwrap(), 10_000);
+        assert!(points(1001).is_err());
         let pipeline = "1,2,3,4,5,6,7,8,9";
         assert!(
             course(&["--pool", &many.join(","), "--pipeline", pipeline], 2)

@@ -17,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 mod inbound;
 mod pipe;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod properties;
 mod reply;
 mod rows;
 mod socket;
@@ -206,6 +208,25 @@ mod tests {
             drop(postgresql);
             wire.read_to_end(&mut driver).await.unwrap();
             assert_eq!(driver, [NOTICE, BOUND, READY, NOTICE].concat(), "cut at {cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_of_16_mib_is_taken_and_one_byte_more_ends_the_connection() {
+        const LONGEST: u32 = 16 * 1024 * 1024;
+        for (whole, is_taken) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let (mut wire, _, mut postgresql) = wire();
+            let mut message = vec![0; whole as usize];
+            message[0] = b'N';
+            message[1..5].copy_from_slice(&(whole - 1).to_be_bytes());
+            let mut got = vec![1; whole as usize];
+            let was_taken = tokio::select! {
+                read = wire.read_exact(&mut got) => read.is_ok(),
+                // Refused, it is not read to its end.
+                never = async { postgresql.write_all(&message).await.map(|()| postgresql).ok(); std::future::pending().await } => never,
+            };
+            assert_eq!(was_taken, is_taken, "{whole} bytes");
+            assert_eq!(got == message, is_taken, "{whole} bytes");
         }
     }
 

@@ -9,13 +9,14 @@ use super::System;
 use crate::kernel::facts::Memory;
 
 /// The folders of our group and all above it, innermost first: of version 2, and of a controller of version 1.
-fn folders(membership: &str, controller: &str) -> Vec<String> {
+pub(super) fn folders(membership: &str, controller: &str) -> Vec<String> {
     let lines = membership.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         Some((parts.next()?, parts.next()?))
     });
     let mut folders = Vec::new();
-    for (controllers, path) in lines {
+    // The kernel writes paths from the root (cgroups(7)); what is none names no group.
+    for (controllers, path) in lines.filter(|(_, path)| path.starts_with('/')) {
         let mount = if controllers.is_empty() {
             "sys/fs/cgroup".to_owned()
         } else if controllers.split(',').any(|name| name == controller) {
@@ -130,5 +131,6 @@ mod tests {
             "the root's number beyond all memory"
         );
         assert_eq!(quota(&system, outside), None);
+        assert_eq!(folders("0::job\n5:memory\n", "memory"), [""; 0], "no paths");
     }
 }

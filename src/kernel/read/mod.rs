@@ -91,6 +91,20 @@ impl System {
     }
 }
 
+/// Reads what `/proc/self/cgroup` says.
+///
+/// # Panics
+/// Where a folder that it names lies elsewhere than among the control groups.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn check_membership(text: &str) {
+    for controller in ["memory", "cpu"] {
+        for folder in cgroup::folders(text, controller) {
+            let below = folder.strip_prefix("sys/fs/cgroup");
+            assert!(below.is_some_and(|below| below.is_empty() || below.starts_with('/')), "{folder}");
+        }
+    }
+}
+
 fn read(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

@@ -34,6 +34,8 @@ use crate::telemetry::labels::{CloseReason, Route};
 mod bodies;
 mod guard;
 mod outbox;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod properties;
 mod refusal;
 mod scan;
 mod state;
