@@ -55,6 +55,10 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
     let route = route_of(path);
     let answer = match (route, request.method()) {
         (Route::Other, &Method::OPTIONS) if path == "*" => options(),
+        // The asterisk form with another method, or the authority form, which is for proxies (RFC 9112, sections 3.2.3 and 3.2.4).
+        (Route::Other, _) if !path.starts_with('/') => {
+            refuse("the request target is no path of this server\n")
+        }
         (Route::Other, _) => no_such_route(),
         (_, &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
         (route, &Method::GET | &Method::HEAD) => {

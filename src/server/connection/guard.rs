@@ -1,11 +1,10 @@
-//! The stream that hyper reads and writes: it hands on whole request heads, and bodies that are expected, and sees to a decent end.
+//! The stream that hyper reads and writes: it hands on whole request heads, and bodies that are expected.
 //!
 //! hyper takes what it gets: it accepts bare line feeds, and while any byte of a next request is in its buffer it behaves
 //! differently. So bytes are read into the worker's scratch memory, scanned, and handed on head by head. What is refused is
-//! answered here, after all answers before it, when hyper has come to the end of what it was given.
+//! answered by [`super::farewell`], after all answers before it, when hyper has come to the end of what it was given.
 //!
-//! **Invariant:** a socket with unread bytes is not closed at once on a client that we answered last: that would reset the
-//! connection and could destroy the answer on its way (RFC 9112, section 9.6).
+//! **Invariant:** what hyper is given ends with a whole head, or within a body that is expected.
 
 use std::io;
 use std::pin::Pin;
@@ -21,10 +20,6 @@ use super::super::stop::Phase;
 use super::Client;
 use super::bodies::Bodies;
 use super::scan::Scanner;
-use crate::telemetry::labels::Route;
-
-/// Bytes that are read and thrown away while we wait for the client to notice the end.
-const MOST_LINGERED: usize = 16 * 1024 * 1024;
 
 /// A connection's stream as hyper sees it.
 pub(super) struct Guard {
@@ -38,15 +33,6 @@ pub(super) struct Guard {
     whole: usize,
     /// Whether the socket was looked at.
     has_looked: bool,
-    farewell: Farewell,
-}
-
-/// How far the end of the connection has come.
-enum Farewell {
-    NotYet,
-    Refusing { response: Vec<u8>, sent: usize },
-    Lingering { thrown_away: usize },
-    Done,
 }
 
 impl Guard {
@@ -58,7 +44,6 @@ impl Guard {
             held: Vec::new(),
             whole: 0,
             has_looked: false,
-            farewell: Farewell::NotYet,
         }
     }
 
@@ -118,44 +103,6 @@ impl Guard {
             self.held = Vec::new();
         }
     }
-
-    /// Says the last word, if there is one, and waits for the client to hear it.
-    fn say_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Client { stream, worker, state, .. } = &*self.client;
-        loop {
-            match &mut self.farewell {
-                Farewell::NotYet => {
-                    let refusal = state.refusal().map(|refusal| {
-                        worker.context.counters.note_answer(Route::Unframed, refusal.code());
-                        refusal.render(&worker.context.date.value())
-                    });
-                    self.farewell = Farewell::Refusing { response: refusal.unwrap_or_default(), sent: 0 };
-                }
-                Farewell::Refusing { response, sent } => {
-                    while *sent < response.len() {
-                        *sent += ready!(self.client.send(cx, &response[*sent..]))?;
-                    }
-                    ready!(self.client.shut_down(cx))?;
-                    self.farewell = if state.ends_by_us() {
-                        state.linger(Instant::now());
-                        Farewell::Lingering { thrown_away: 0 }
-                    } else {
-                        Farewell::Done
-                    };
-                }
-                Farewell::Lingering { thrown_away } => {
-                    let mut scratch = worker.scratch.borrow_mut();
-                    let read = ready!(read(&mut stream.borrow_mut(), cx, &mut scratch)?);
-                    worker.context.counters.bytes_in.add(read as u64);
-                    *thrown_away += read;
-                    if read == 0 || *thrown_away > MOST_LINGERED {
-                        self.farewell = Farewell::Done;
-                    }
-                }
-                Farewell::Done => return Poll::Ready(Ok(())),
-            }
-        }
-    }
 }
 
 impl hyper::rt::Read for Guard {
@@ -194,11 +141,11 @@ impl hyper::rt::Write for Guard {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().say_farewell(cx)
+        self.client.say_farewell(cx)
     }
 }
 
-fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
+pub(super) fn read(stream: &mut TcpStream, cx: &mut Context<'_>, into: &mut [u8]) -> io::Result<Poll<usize>> {
     let mut buffer = ReadBuf::new(into);
     match Pin::new(stream).poll_read(cx, &mut buffer) {
         Poll::Ready(Ok(())) => Ok(Poll::Ready(buffer.filled().len())),

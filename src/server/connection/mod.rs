@@ -1,6 +1,6 @@
 //! Step 4 of 7, connection: one client's stream, from its first byte to its last.
 //!
-//! hyper speaks HTTP/1 over a [`guard`], which hands it whole request heads only ([`scan`]) and says the last word
+//! hyper speaks HTTP/1 over a [`guard`], which hands it whole request heads only ([`scan`]); [`farewell`] says the last word
 //! ([`refusal`]). The task here keeps time with one timer, by the [`state`] that all parts share, and gives a connection that has
 //! fallen idle back to be parked.
 //!
@@ -32,6 +32,7 @@ use crate::http::{self, Body};
 use crate::telemetry::labels::{CloseReason, Route};
 
 mod bodies;
+mod farewell;
 mod guard;
 mod outbox;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -57,6 +58,8 @@ struct Client {
     unsent: RefCell<Vec<u8>>,
     worker: Rc<Worker>,
     state: Rc<ConnectionState>,
+    /// How far the end has come.
+    farewell: RefCell<farewell::Farewell>,
 }
 
 /// Serves one connection until it ends, and says why; or until it is idle: then its socket is given back, with nothing read from it that
@@ -71,6 +74,7 @@ pub(super) async fn run(
         unsent: RefCell::default(),
         worker: Rc::clone(&worker),
         state: Rc::clone(&state),
+        farewell: RefCell::default(),
     });
     state.belongs_to(&client);
     if let End::Closed(reason) = serve(&client).await {
@@ -108,6 +112,7 @@ async fn serve(client: &Rc<Client>) -> End {
     let mut http = pin!(http);
     let sleep = pin!(tokio::time::sleep(worker.limits.first_look()));
     let mut timer = Timer::new(sleep);
+    let mut has_ended = false;
     std::future::poll_fn(|cx| {
         if state.set_waker(cx.waker()) {
             timer.is_set = false;
@@ -115,12 +120,15 @@ async fn serve(client: &Rc<Client>) -> End {
         loop {
             // What went wrong on one connection is that client's affair, and hyper has answered it.
             client.begin_turn();
-            let ended = http.as_mut().poll(cx);
-            let sent = client.flush(cx);
-            if let Poll::Ready(outcome) = ended {
+            if !has_ended && let Poll::Ready(outcome) = http.as_mut().poll(cx) {
                 client.count_refusal(outcome.as_ref().err());
+                has_ended = true;
+            }
+            // Behind a request for another protocol, which is none here, hyper ends without taking leave.
+            if has_ended && client.say_farewell(cx).is_ready() {
                 return Poll::Ready(End::Closed(state.why_ended(worker.is_draining())));
             }
+            let sent = client.flush(cx);
             if matches!(sent, Poll::Ready(Err(_))) {
                 return Poll::Ready(End::Closed(CloseReason::Client));
             }
