@@ -1,6 +1,7 @@
 //! The wire contract, table by table: what every route answers and what every odd request gets.
 //!
-//! **Invariant:** each row of the contract's tables has a test here that is named after it.
+//! **Invariant:** each row of the contract's tables has a test here that is named after it, but those on framing, which are rows of a
+//! table of their own in `wire::framing`.
 
 mod cached;
 mod counts;
@@ -11,7 +12,6 @@ mod queries;
 mod refusals;
 mod responses;
 mod routes;
-mod smuggling;
 mod updates;
 
 use crate::harness::{ServerSetup, TestDatabase, TestServer};

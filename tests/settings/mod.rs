@@ -3,6 +3,7 @@
 //! **Invariant:** a setting is judged by what the program does with it as well as by what it prints.
 
 mod addresses;
+mod bounds;
 mod placement;
 mod precedence;
 mod refused;

@@ -6,6 +6,7 @@ mod changes;
 mod counters;
 mod doors;
 mod health;
+mod limits;
 mod metrics;
 mod pools;
 mod several;

@@ -3,6 +3,7 @@
 //! **Invariant:** a rule stands here once, and a file that breaks it is named with the line.
 
 mod imports;
+mod reliability;
 mod shape;
 
 use std::fs;

@@ -113,12 +113,3 @@ fn a_client_that_goes_away_mid_request_harms_nobody() {
         assert_eq!(worlds(&client.get("/updates?queries=20")).len(), 20);
     }
 }
-
-#[test]
-fn empty_lines_before_a_request_are_skipped() {
-    let server = TestServer::without_database();
-    let mut client = server.connect();
-    // RFC 9112, 2.2: at least one should be ignored.
-    client.send(b"\r\nGET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(client.receive().status, 200);
-}

@@ -4,7 +4,9 @@
 
 mod cutting;
 mod descriptors;
+mod framing;
 mod full;
+mod limits;
 mod parking;
 mod pipelining;
 mod timeouts;

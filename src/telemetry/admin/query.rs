@@ -65,6 +65,7 @@ mod tests {
         };
         assert_eq!(filter("state=parked&peer=%3A%3A1&idle_for_s=10&rows=50"), Ok(expected));
         assert_eq!(filter(""), Ok(Filter::default()));
+        assert_eq!(filter("rows=10000").map(|filter| filter.rows), Ok(10_000));
         for (text, word) in [
             ("state=sleeping", "parked"),
             ("peer=127.0.0.1:80", "without a port"),
