@@ -91,6 +91,9 @@ pub struct ChildArgs {
     /// The fewest of them, where how many serve best is to be found.
     #[arg(long, value_name = "N", hide = true, requires = "process_index")]
     pub connections_least: Option<u32>,
+    /// The listeners are somebody else's, who goes on with them when the service has ended: systemd's.
+    #[arg(long, hide = true, requires = "process_index")]
+    pub lent_listeners: bool,
     /// End at once when standard input ends: what `sweep` says to its servers, so that none outlives it.
     #[arg(long, hide = true, conflicts_with = "process_index")]
     pub end_with_input: bool,

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::accept::{self, Host};
 use super::admission::{Arrival, Capacity, FullHouse, WorkerPlaces};
+use super::heartbeat::Beat;
 use super::readable::watch_listener;
 use super::stop::Stop;
 use crate::config::limits::WhenFull;
@@ -71,6 +72,7 @@ impl Acceptor {
         self,
         listeners: Vec<TcpListener>,
         mut stop: watch::Receiver<Stop>,
+        beat: Arc<Beat>,
         tell_ready: impl FnOnce(),
     ) -> Result<(), String> {
         let runtime = Builder::new_current_thread()
@@ -80,6 +82,7 @@ impl Acceptor {
         let Self { capacity, counters, recipients } = self;
         let acceptor = Running { capacity, counters, recipients, full_house: FullHouse::default() };
         runtime.block_on(async {
+            tokio::task::spawn_local(beat.answer());
             let mut loops = Vec::with_capacity(listeners.len());
             for listener in listeners {
                 let listener = watch_listener(listener)

@@ -1,9 +1,10 @@
 //! Sockets, threads and connections: the way of a request up to the router and of its answer back.
 //!
-//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on ([`worker`], kept by [`threads`], started again by the waits of [`restart`]), which
-//! [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
+//! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on
+//! ([`worker`], kept by [`threads`], started again by the waits of [`restart`]), which [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
 //! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
-//! Other threads look at a worker through its [`view`], and have its connections listed by its [`census`].
+//! Other threads look at a worker through its [`view`], have its connections listed by its [`census`], and see by its [`heartbeat`]
+//! whether its event loop turns.
 //!
 //! **Invariant:** nothing crosses threads on the way of a request: its connection is served and closed on one worker, which has accepted
 //! it, or was given it once by the acceptor.
@@ -25,6 +26,7 @@ mod admission;
 mod census;
 mod connection;
 mod handoff;
+mod heartbeat;
 mod parking;
 mod placement;
 mod readable;
@@ -40,6 +42,7 @@ pub(crate) use admission::Capacity;
 pub use admission::Reserve;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::properties::check_heads;
+pub(crate) use heartbeat::Heartbeat;
 pub(crate) use placement::Placement;
 pub(crate) use restart::Restart;
 pub use socket::Listeners;
@@ -64,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) dispatch: Dispatch,
     /// Whether the routes of `--lab` are served.
     pub(crate) lab: LabArgs,
+    /// Whether somebody else goes on with the listeners when this server has ended.
+    pub(crate) listeners_are_lent: bool,
     /// The pool of each worker, in order; their number is the number of workers.
     pub(crate) pools: Vec<PoolSettings>,
     /// Where workers say whether the database is reached.
@@ -77,6 +82,8 @@ pub(crate) struct Server {
     stop: watch::Sender<Stop>,
     pause: watch::Sender<bool>,
     views: Vec<WorkerView>,
+    heartbeat: Heartbeat,
+    listeners_are_lent: bool,
 }
 
 impl Server {
@@ -87,18 +94,19 @@ impl Server {
         let (pause, paused) = watch::channel(false);
         let (tell_placed, placed) = std::sync::mpsc::channel();
         let lab = Lab::start(&settings.lab)?;
-        let capacity = &settings.capacity;
+        let (capacity, listeners_are_lent) = (&settings.capacity, settings.listeners_are_lent);
         let workers = settings.pools.len();
         let of_workers: Vec<_> = (0..workers).map(|_| WorkerPlaces::new(Arc::clone(capacity))).collect();
         let (views, seen): (Vec<_>, Vec<_>) = of_workers.iter().map(WorkerView::of).unzip();
         let mut threads = Threads::new();
+        let mut heartbeat = Heartbeat::default();
         let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
             // There is no server without a worker.
             let of_first = seen.first().map(|seen| Arc::clone(&seen.counters)).unwrap_or_default();
             let (acceptor, queues) = Acceptor::new(Arc::clone(capacity), of_first, &of_workers);
             let (stop, tell_placed) = (stopped.clone(), tell_placed.clone());
-            let tell_ready = move || drop(tell_placed.send(None));
-            threads.start("acceptor", move || acceptor.run(listeners, stop, tell_ready))?;
+            let (beat, tell_ready) = (heartbeat.of_thread("acceptor"), move || drop(tell_placed.send(None)));
+            threads.start("acceptor", move || acceptor.run(listeners, stop, beat, tell_ready))?;
             queues.into_iter().map(|queue| Intake::Queue(Arc::new(Mutex::new(queue)))).collect()
         } else {
             let shares = socket::share_out(listeners, settings.workers.accept, workers)?;
@@ -118,6 +126,7 @@ impl Server {
                 stop: stopped.clone(),
                 paused: paused.clone(),
                 seen,
+                beat: heartbeat.of_thread(&format!("worker {index}")),
             };
             let (sched, pin, tell_placed) =
                 (settings.workers.sched, settings.workers.pin, tell_placed.clone());
@@ -133,7 +142,7 @@ impl Server {
             return Err(io::Error::other(threads.failures()));
         }
         let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
-        Ok(Self { threads, placement, stop, pause, views })
+        Ok(Self { threads, placement, stop, pause, views, heartbeat, listeners_are_lent })
     }
 
     /// How the system schedules the workers.
@@ -146,9 +155,16 @@ impl Server {
         self.views.clone()
     }
 
+    /// By which it is seen whether their event loops turn, and the acceptor's.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
+    }
+
     /// Tells all workers to stop, gently or at once; what was said before is not taken back. Requests that are held back go on, so that
     /// they are answered before the workers end.
     pub(crate) fn stop(&mut self, stop: Stop) {
+        // A drain closes listeners to newcomers for good, whoever holds them too.
+        let stop = if self.listeners_are_lent && stop == Stop::Drain { Stop::Retire } else { stop };
         if !self.is_stopping() {
             self.threads.begin_to_end(stop == Stop::Drain);
         }

@@ -4,6 +4,9 @@
 //! kernel spreads connections over them evenly by a hash of their addresses. With `shared` all workers have the same one, with
 //! `handoff` those of one process do.
 //!
+//! Listeners that somebody else has opened, systemd as a rule, are taken as they are, and shared by all workers: see
+//! docs/decisions/0017-inherited-listeners-are-shared.md.
+//!
 //! **Invariant:** an address that another program listens on is refused, though `SO_REUSEPORT` would let a second program of
 //! the same user share it silently.
 //!
@@ -13,7 +16,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::Topology;
 use crate::config::workers::Accept;
@@ -43,6 +46,14 @@ pub enum SocketError {
     /// This machine has no such address.
     #[error("{0} is not an address of this machine: choose another --host")]
     NotOurs(SocketAddr),
+    /// What was passed is no socket that connections come to.
+    #[error(
+        "the socket at {0} that was passed to this process does not listen: in the unit of the socket it takes Accept=no, the default"
+    )]
+    NotListening(SocketAddr),
+    /// What was passed is somehow not fit for use.
+    #[error("a listener that was passed to this process cannot be used: {0}")]
+    Passed(io::Error),
     /// Anything else.
     #[error("cannot listen on {address}: {source}")]
     Other {
@@ -78,6 +89,29 @@ impl Listeners {
             opened.push(address);
         }
         Ok(Self { addresses: opened, by_process })
+    }
+
+    /// Takes listeners that are open already, for all workers to share, or the acceptor of each process.
+    pub fn adopt(inherited: Vec<TcpListener>, topology: Topology) -> Result<Self, SocketError> {
+        let mut addresses = Vec::with_capacity(inherited.len());
+        for listener in &inherited {
+            let socket = SockRef::from(listener);
+            let address = listener.local_addr().map_err(SocketError::Passed)?;
+            if !socket.is_listener().map_err(SocketError::Passed)? {
+                return Err(SocketError::NotListening(address));
+            }
+            // As `listen` has them. Listening once more only sets the backlog (listen(2)).
+            listener.set_nonblocking(true).map_err(SocketError::Passed)?;
+            socket.set_tcp_nodelay(true).map_err(SocketError::Passed)?;
+            socket.listen(BACKLOG).map_err(SocketError::Passed)?;
+            addresses.push(address);
+        }
+        let clones = || inherited.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
+        let others = (1..topology.processes.get()).map(|_| clones()).collect::<io::Result<Vec<_>>>();
+        let mut by_process: Vec<_> =
+            others.map_err(SocketError::Passed)?.into_iter().map(|clones| vec![clones]).collect();
+        by_process.push(vec![inherited]);
+        Ok(Self { addresses, by_process })
     }
 
     /// The addresses in force, with the ports that were found for 0.
@@ -199,6 +233,28 @@ mod tests {
             let all: std::collections::BTreeSet<u64> = sockets.into_iter().flatten().collect();
             assert_eq!(all.len(), distinct, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn listeners_that_are_passed_are_shared_by_all_processes_and_one_that_does_not_listen_is_refused() {
+        use std::os::fd::AsFd as _;
+        let open = TcpListener::bind(ANY).unwrap();
+        let (address, inode) = (open.local_addr().unwrap(), rustix::fs::fstat(open.as_fd()).unwrap().st_ino);
+        let adopted = Listeners::adopt(vec![open], topology(3, 2, Accept::Shared)).unwrap();
+        assert_eq!(adopted.addresses(), [address]);
+        let shares: Vec<Vec<TcpListener>> = adopted
+            .into_processes()
+            .flat_map(|process| share_out(process, Accept::Shared, 2).unwrap())
+            .collect();
+        assert_eq!(shares.len(), 6);
+        for share in shares {
+            assert_eq!(share.len(), 1);
+            assert_eq!(rustix::fs::fstat(share[0].as_fd()).unwrap().st_ino, inode);
+        }
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        bound.bind(&ANY.parse::<SocketAddr>().unwrap().into()).unwrap();
+        let refused = Listeners::adopt(vec![bound.into()], topology(1, 1, Accept::Shared)).unwrap_err();
+        assert!(matches!(refused, SocketError::NotListening(_)), "{refused}");
     }
 
     #[test]

@@ -180,6 +180,7 @@ mod tests {
             capacity: Capacity::new(most, when_full),
             dispatch: args.database.dispatch,
             lab: args.lab,
+            listeners_are_lent: false,
             pools: vec![pool],
             reach: Arc::<Reach>::default(),
         };

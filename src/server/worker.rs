@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::accept;
 use super::admission::{Arrival, FullHouse, WorkerPlaces};
 use super::connection::ConnectionState;
+use super::heartbeat::Beat;
 use super::parking::Parking;
 use super::readable::watch_listener;
 use super::stop::{Phase, Stop};
@@ -48,6 +49,7 @@ pub(super) struct Share {
     /// Whether requests for the database are held back.
     pub(super) paused: watch::Receiver<bool>,
     pub(super) seen: Seen,
+    pub(super) beat: Arc<Beat>,
 }
 
 /// How connections come to a worker.
@@ -79,6 +81,7 @@ impl Share {
             stop: self.stop.clone(),
             paused: self.paused.clone(),
             seen: self.seen.clone(),
+            beat: Arc::clone(&self.beat),
         })
     }
 }
@@ -157,6 +160,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
         accepting: Cell::new(0),
         emptied: Notify::new(),
     });
+    tokio::task::spawn_local(share.beat.answer());
     tokio::task::spawn_local(keep_date(Rc::clone(&worker)));
     tokio::task::spawn_local(Rc::clone(&worker).wake_parked());
     tokio::task::spawn_local(Rc::clone(&worker).expire_parked());

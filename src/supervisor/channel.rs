@@ -40,6 +40,8 @@ pub(crate) enum Order {
     Drain,
     /// End at once.
     End,
+    /// Say whether all event loops have turned since this was last asked.
+    Beat,
 }
 
 /// What a child tells the supervisor.
@@ -49,11 +51,13 @@ pub(crate) enum Report {
     Ready(Placement),
     /// It was told by somebody else to end, or lost a worker, and is to be told how: to retire, or to drain.
     Leaving,
+    /// All its event loops have turned since it was last asked.
+    Turning,
 }
 
 impl Order {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Retire, "retire"), (Self::Drain, "drain"), (Self::End, "end")];
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Retire, "retire"), (Self::Drain, "drain"), (Self::End, "end"), (Self::Beat, "beat")];
 
     fn word(self) -> &'static str {
         Self::ALL.iter().find(|(order, _)| *order == self).map_or("", |(_, word)| word)
@@ -69,6 +73,7 @@ impl Report {
         match self {
             Self::Ready(Placement { batch, pinned }) => format!("ready {batch} {pinned}"),
             Self::Leaving => "leaving".into(),
+            Self::Turning => "turning".into(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Report {
                 Some(Self::Ready(placement))
             }
             ["leaving"] => Some(Self::Leaving),
+            ["turning"] => Some(Self::Turning),
             _ => None,
         }
     }
@@ -225,7 +231,9 @@ mod tests {
             let report = Report::Ready(Placement { batch, pinned });
             assert_eq!(Report::read(&report.line()), Some(report));
         }
-        assert_eq!(Report::read(&Report::Leaving.line()), Some(Report::Leaving));
+        for report in [Report::Leaving, Report::Turning] {
+            assert_eq!(Report::read(&report.line()), Some(report));
+        }
         assert_eq!((Order::read("dance"), Report::read("ready"), Report::read("")), (None, None, None));
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Child {
     pub(super) pid: u32,
     started: Instant,
     pub(super) is_ready: bool,
+    /// Whether it has said so since it was last asked; nobody was asked before the first time.
+    pub(super) turns: bool,
     /// When it is killed: if it does not serve by then, and once it was told to end, if it has not.
     pub(super) kill_at: Option<Instant>,
     pub(super) launch: Rc<Launch>,
@@ -114,8 +116,8 @@ impl Child {
         tokio::task::spawn_local(watch(process, reports, id, notices, killed));
         let (launch, started) = (Rc::clone(launch), Instant::now());
         let kill_at = Some(started + READY_PATIENCE);
-        let child =
-            Self { id, pid, started, is_ready: false, is_ending: false, kill_at, launch, orders, kill };
+        let (is_ready, turns, is_ending) = (false, true, false);
+        let child = Self { id, pid, started, is_ready, turns, kill_at, launch, is_ending, orders, kill };
         Ok((child, questions))
     }
 
@@ -125,6 +127,12 @@ impl Child {
         if !self.is_ending {
             self.kill_at = None;
         }
+    }
+
+    /// Whether its event loops have turned since this was last called, which has it asked again.
+    pub(super) fn beats(&mut self) -> bool {
+        channel::order(&self.orders, Order::Beat);
+        std::mem::take(&mut self.turns)
     }
 
     /// How long it lived; one that never served did not.

@@ -111,6 +111,18 @@ impl Supervisor {
         self.slots.iter().filter_map(|slot| Some(slot.serving.as_ref()?.pid)).collect()
     }
 
+    /// Names the processes of which an event loop, or the main one, has not turned since the last look, and asks all again. Those that do
+    /// not serve yet have their own time to.
+    pub(crate) fn look_at_beats(&mut self) -> Vec<String> {
+        let serving = self.slots.iter_mut().map(|slot| slot.serving.as_mut()).enumerate();
+        let ready = serving.filter_map(|(index, child)| Some((index, child.filter(|child| child.is_ready)?)));
+        ready
+            .filter_map(|(index, child)| {
+                (!child.beats()).then(|| format!("process {index} (pid {})", child.pid))
+            })
+            .collect()
+    }
+
     /// Whether a reload is under way.
     pub(crate) fn is_reloading(&self) -> bool {
         self.reload.is_some()
@@ -249,6 +261,11 @@ impl Supervisor {
                 }
             }
             News::Reported(Report::Leaving) => {}
+            News::Reported(Report::Turning) => {
+                if let Some(other) = self.slots[index].children().find(|other| other.id == child) {
+                    other.turns = true;
+                }
+            }
             News::Ended(status) => self.bury(index, child, role, status),
         }
     }

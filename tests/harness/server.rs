@@ -6,7 +6,7 @@ use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -101,8 +101,13 @@ impl ServerSetup {
     }
 
     /// Starts it and waits for its banner to say where it listens.
-    pub(crate) fn start(mut self) -> TestServer {
-        let program = Program::start(&mut self.command);
+    pub(crate) fn start(self) -> TestServer {
+        self.start_reading(Stdio::null())
+    }
+
+    /// The same with a standard input.
+    pub(crate) fn start_reading(mut self, input: Stdio) -> TestServer {
+        let program = Program::start_reading(&mut self.command, input);
         let address = program.wait_for_line("address to listen on", |line| {
             line.trim().strip_prefix("listening")?.trim().strip_prefix("http://")?.parse().ok()
         });

@@ -43,7 +43,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
 ];
 
 /// A crate, and the only places that may name it.
-const ONLY_IN: [(&str, &[&str]); 9] = [
+const ONLY_IN: [(&str, &[&str]); 10] = [
     ("hyper", &["src/server/", "src/http/", "src/telemetry/admin"]),
     ("tokio_postgres", &["src/database/"]),
     ("deadpool_postgres", &["src/database/"]),
@@ -51,6 +51,7 @@ const ONLY_IN: [(&str, &[&str]); 9] = [
     ("rustls", &["src/database/tls/"]),
     ("tokio_rustls", &["src/database/tls/", "src/database/wire/socket.rs"]),
     ("sha2", &["src/http/lab/", "src/database/tls/"]),
+    ("listenfd", &["src/commands/serve/systemd/"]),
     ("ratatui", &["src/commands/top/"]),
     ("clap", &["src/cli.rs", "src/config/", "src/commands/"]),
 ];

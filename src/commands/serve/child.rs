@@ -109,12 +109,18 @@ async fn keep(mut server: Server, mut superior: Superior, signals: &mut Signals)
     let mut exit = Exit::Done;
     let mut is_led = true;
     let mut answer_by = None;
+    let heartbeat = server.heartbeat();
     loop {
         tokio::select! {
             order = superior.next_order(), if is_led => match order {
                 Some(Order::Retire) => server.stop(Stop::Retire),
                 Some(Order::Drain) => server.stop(Stop::Drain),
                 Some(Order::End) => server.stop(Stop::Now),
+                Some(Order::Beat) => match heartbeat.look()[..] {
+                    [] => superior.report(Report::Turning),
+                    // The supervisor says it aloud, once.
+                    ref still => tracing::debug!("not turning: {}", still.join(", ")),
+                },
                 None => {
                     is_led = false;
                     tracing::warn!("the supervisor is gone; answering what is under way and ending");

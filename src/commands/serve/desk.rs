@@ -112,6 +112,6 @@ fn describe(house: &House<'_>, addresses: &[SocketAddr]) -> Service {
 }
 
 /// The word of a setting.
-fn word(value: &impl ValueEnum) -> String {
+pub(super) fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use super::contact::{self, Place};
 use super::private::{self, Private};
 use super::room::Room;
 use super::signals::Signals;
+use super::systemd::Systemd;
 use super::{Checked, Reread, fail, several, single};
 use crate::config::words::Words;
 use crate::config::{Parsed, ServeArgs};
@@ -27,6 +28,8 @@ pub(super) struct House<'a> {
     /// Open descriptors as they were allowed, and as they are.
     pub(super) descriptors: (Option<u64>, Option<u64>),
     pub(super) room: Room,
+    /// What this service is told by, where it is a unit of it.
+    pub(super) systemd: Systemd,
 }
 
 /// What is known once the database was looked for.
@@ -99,7 +102,7 @@ impl House<'_> {
         Words::of(self.parsed)
     }
 
-    /// Says what runs, and whether the database was found.
+    /// Says what runs, and whether the database was found; tells systemd.
     pub(super) fn print_banner(
         &self,
         ground: &Ground<'_>,
@@ -120,5 +123,6 @@ impl House<'_> {
             Err(why) => format!("PostgreSQL {} is not reached yet: {why}; trying on", ground.place.name),
         };
         super::banner::line("database", &database);
+        self.systemd.note_ready(addresses);
     }
 }

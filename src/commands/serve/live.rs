@@ -27,7 +27,7 @@ fn is_of_pools(name: &str) -> bool {
 
 /// What a running process can take anew.
 pub(super) struct Live<'a> {
-    house: &'a House<'a>,
+    pub(super) house: &'a House<'a>,
     pub(super) ground: &'a Ground<'a>,
     pub(super) desk: &'a mut Desk,
     pub(super) reach: &'a Reach,
@@ -108,6 +108,11 @@ impl<'a> Live<'a> {
             Ok(anew) => self.take(&anew),
             Err(why) => anew::refuse(&why),
         }
+    }
+
+    /// Whether a reload is under way, or another is to follow.
+    pub(super) fn is_reloading(&self) -> bool {
+        self.asking.is_some() || self.again
     }
 
     /// Goes on with a reload when PostgreSQL has said what room it has, or cannot be asked.

@@ -45,12 +45,18 @@ impl Makings<'_> {
         args: &ServeArgs,
     ) -> Result<Launch, SettingsError> {
         words.set("workers", self.house.checked.topology.workers.to_string());
+        // Listeners that were passed are shared, whatever the settings say.
+        words.set("accept", super::desk::word(&self.house.checked.topology.accept));
         let mut flags = vec![OsString::from("serve")];
         flags.extend(words.flags(&NOT_BY_FLAG));
         flags.push(format!("--connections-total={}", plan.connections_total()).into());
         flags.push(format!("--connections-least={}", plan.connections_least()).into());
+        if self.house.args.child.lent_listeners {
+            flags.push("--lent-listeners".into());
+        }
         let mut variables: Vec<(OsString, Option<OsString>)> =
             words::variables(self.house.parsed).into_iter().map(|name| (name, None)).collect();
+        variables.extend(super::systemd::VARIABLES.map(|name| (name.into(), None)));
         variables.extend(self.database(&args.database)?);
         Ok(Launch {
             program: self.program.clone(),

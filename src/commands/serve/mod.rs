@@ -2,7 +2,8 @@
 //!
 //! [`run`] checks every setting before anything is touched; [`house`] opens the database; [`single`] starts the workers and keeps them ([`live`]), or
 //! [`several`] the supervisor, whose children enter by [`child`]; [`banner`] says what runs; [`anew`] reads settings for a reload;
-//! [`desk`] has the admin side, which asks this process by [`inside`], and [`resize`] judges what it is asked to change.
+//! [`desk`] has the admin side, which asks this process by [`inside`], and [`resize`] judges what it is asked to change; [`systemd`] is the
+//! manager that may have started it all.
 //!
 //! **Invariant:** the private PostgreSQL is started before the workers and stopped after them.
 
@@ -18,6 +19,7 @@ use crate::server::{Listeners, socket};
 use crate::telemetry::panics;
 
 use super::{fail, print};
+use systemd::{Inherited, Systemd};
 
 mod anew;
 mod banner;
@@ -34,6 +36,7 @@ mod room;
 mod several;
 mod signals;
 mod single;
+mod systemd;
 
 /// Reads the settings of a running service anew.
 pub(crate) type Reread<'a> = &'a dyn Fn() -> Result<(Box<ServeArgs>, Parsed), Refusal>;
@@ -51,6 +54,12 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit
     if let Some(index) = args.child.process_index {
         return child::run(args, index);
     }
+    // First of all: what systemd passes stands in the environment, which only a process without other threads may change.
+    let inherited = match Inherited::take() {
+        Ok(inherited) => inherited,
+        Err(error) => return fail(Exit::System, error),
+    };
+    let args = &inherited.settle(args);
     let checked = match check(args) {
         Ok(checked) => checked,
         Err(error) => return fail(Exit::Settings, error),
@@ -74,14 +83,19 @@ pub(crate) fn run(args: &ServeArgs, parsed: &Parsed, reread: Reread<'_>) -> Exit
         Ok(room) => room,
         Err(error) => return fail(Exit::Settings, error),
     };
-    let listeners = match Listeners::open(&args.listen.addresses(), checked.topology) {
+    let listeners = match inherited.listeners() {
+        Some(inherited) => Listeners::adopt(inherited, checked.topology),
+        None => Listeners::open(&args.listen.addresses(), checked.topology),
+    };
+    let listeners = match listeners {
         Ok(listeners) => listeners,
         Err(error) => return fail(Exit::System, error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
-    let house = house::House { args, parsed, reread, checked, log, descriptors, room };
+    let systemd = Systemd::from_environment();
+    let house = house::House { args, parsed, reread, checked, log, descriptors, room, systemd };
     match runtime {
         Ok(runtime) => runtime.block_on(house::live(house, listeners)),
         Err(error) => fail(Exit::System, format_args!("no event loop can be made: {error}")),

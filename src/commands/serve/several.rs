@@ -120,7 +120,7 @@ impl Keeper<'_> {
         signals: &mut Signals,
     ) -> Exit {
         let (house, ground) = (self.makings.house, self.ground);
-        let mut exit = Exit::Done;
+        let (mut exit, mut looks) = (Exit::Done, house.systemd.looks());
         let patience = house.args.database.database_wait;
         let mut first_contact = std::pin::pin!(ground.place.first_contact(patience));
         let mut contacting = ground.facts.is_err();
@@ -136,7 +136,10 @@ impl Keeper<'_> {
                         contacting = false;
                         self.stop(stop);
                     }
-                    Heard::Reload => self.reload(),
+                    Heard::Reload => {
+                        house.systemd.note_reload();
+                        self.reload();
+                    }
                 },
                 event = self.supervisor.next() => match event {
                     Event::Serving(placement) => {
@@ -160,6 +163,7 @@ impl Keeper<'_> {
                     self.begin_reload(prepared);
                 }
                 change = self.desk.next_change() => self.judge(change),
+                () = looks.next() => house.systemd.note_look(&self.supervisor.look_at_beats()),
                 judged = anew::answered(&mut self.judging) => self.resize(judged),
                 contact = &mut first_contact, if contacting => {
                     contacting = false;
@@ -171,6 +175,8 @@ impl Keeper<'_> {
                     }
                 }
             }
+            let is_reloading = self.asking.is_some() || self.supervisor.is_reloading() || self.again;
+            house.systemd.follow_reload(is_reloading);
         }
         if exit == Exit::Done {
             tracing::info!("stopped");
@@ -180,6 +186,9 @@ impl Keeper<'_> {
 
     /// Tells all processes to end, and begins nothing any more.
     fn stop(&mut self, stop: Stop) {
+        if !self.supervisor.is_stopping() {
+            self.makings.house.systemd.note_stop();
+        }
         (self.asking, self.judging, self.again) = (None, None, false);
         self.desk.refuse_changes();
         self.supervisor.stop(stop);

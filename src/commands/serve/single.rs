@@ -51,6 +51,7 @@ pub(super) fn settings(
         capacity: Capacity::new(room.connections, args.limits.when_full),
         dispatch: args.database.dispatch,
         lab: args.lab.clone(),
+        listeners_are_lent: args.child.lent_listeners,
         pools,
         reach: Arc::clone(reach),
     };
@@ -100,6 +101,7 @@ pub(super) async fn serve(
     };
     let live = Live::of(house, ground, &mut desk, &reach, sizes);
     let exit = keep(&mut server, wait, signals, live).await;
+    house.systemd.note_stop();
     desk.refuse_changes();
     let exit = finish(server, signals, exit).await;
     desk.close();
@@ -115,6 +117,8 @@ async fn keep(
 ) -> Exit {
     let mut first_contact = std::pin::pin!(first_contact);
     let mut contacting = true;
+    let systemd = &live.house.systemd;
+    let (heartbeat, mut looks) = (server.heartbeat(), systemd.looks());
     loop {
         tokio::select! {
             heard = signals.next() => match heard {
@@ -125,11 +129,15 @@ async fn keep(
                     server.stop(stop);
                     return Exit::Done;
                 }
-                Heard::Reload => live.reload(),
+                Heard::Reload => {
+                    systemd.note_reload();
+                    live.reload();
+                }
             },
             answer = anew::answered(&mut live.asking) => live.go_on(answer),
             change = live.desk.next_change() => live.judge(change),
             judged = anew::answered(&mut live.judging) => live.resize(judged),
+            () = looks.next() => systemd.note_look(&heartbeat.look()),
             end = server.next_end() => {
                 report(end);
                 server.stop(Stop::Drain);
@@ -144,6 +152,7 @@ async fn keep(
                 live.reach.reached();
             }
         }
+        systemd.follow_reload(live.is_reloading());
     }
 }
 

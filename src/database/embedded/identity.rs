@@ -43,6 +43,8 @@ impl Identity {
         for (name, _) in env::vars_os().filter(|(name, _)| is_postgres_variable(name)) {
             command.env_remove(name);
         }
+        // PostgreSQL as Debian builds it would tell systemd that it is ready, in our place.
+        command.env_remove("NOTIFY_SOCKET");
         // One language for what we quote and look through.
         command.env("LC_ALL", "C");
         if self.drops {
