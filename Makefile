@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults fuzz
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults fuzz sbom reproducible
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -22,10 +22,21 @@ check:
 	scripts/cargo-deny check bans licenses sources
 	scripts/check-files
 	python3 -m unittest discover --start-directory benches/tests --top-level-directory .
+	scripts/advisories --at-hand
 
-# Known holes in the crates we use. Apart from `check`, because it downloads the advisory database first.
+# Known holes in the crates we use, by cargo-deny and cargo-audit, after a download of their database; ADVISORY_DB names a copy instead.
+# `check` looks too where a copy is at hand, and says so where none is.
 advisories:
-	scripts/cargo-deny check advisories
+	scripts/advisories
+
+# A bill of materials of the program: CycloneDX, for the system that SBOM_TARGET names, or this one.
+sbom: SBOM ?= target/sbom.cdx.json
+sbom:
+	scripts/sbom $(SBOM) $(SBOM_TARGET)
+
+# Two release builds of the last commit, which have to be the same to the byte: about ten minutes of one core.
+reproducible:
+	scripts/reproducible
 
 # Compares servers under load: wrk in front, a PostgreSQL of its own behind. The first of TARGETS is what the others are
 # divided by; `direct`, `ours-tcp`, `direct-tcp`, `exclusive-tcp` and `commit:REF` are there too, and bench-targets.toml names more

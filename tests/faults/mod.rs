@@ -14,6 +14,7 @@ mod floods;
 mod panics;
 mod slow_clients;
 mod vanished;
+mod supply;
 mod systemd;
 
 use std::fmt::Display;
