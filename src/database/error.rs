@@ -6,6 +6,7 @@ use std::io;
 
 use tokio_postgres::error::{Severity, SqlState};
 
+use super::reach::Trouble;
 use crate::telemetry::labels::DatabaseFailure;
 
 /// A question that PostgreSQL did not answer.
@@ -57,6 +58,31 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What it tells of the database or of its tables, and of more than this one request.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.trouble()),
+            Self::MissingRow => Some(Trouble::coded("a missing row", self.to_string())),
+            Self::Driver(_) => Some(Trouble::coded("an odd answer", self.to_string())),
+            Self::Malformed => Some(Trouble::coded("an odd row", self.to_string())),
+            Self::Unreached | Self::Lost | Self::Deadline | Self::Overloaded => None,
+        }
+    }
+
+    /// Whether the connection may be used on once all answers have come: it failed this query, and would not fail others for itself.
+    pub(super) fn leaves_connection_sound(&self) -> bool {
+        match self {
+            Self::MissingRow => true,
+            // A prepared statement that is gone, or whose plan cannot follow its table, is mended by a new connection.
+            Self::Refused(Refusal { code, .. }) => {
+                *code != SqlState::FEATURE_NOT_SUPPORTED && *code != SqlState::INVALID_SQL_STATEMENT_NAME
+            }
+            _ => false,
+        }
+    }
+}
+
 /// An error that PostgreSQL answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -86,6 +112,15 @@ impl Refusal {
                 Err(io::Error::new(io::ErrorKind::InvalidData, "PostgreSQL sent an error without its fields"))
             }
         }
+    }
+}
+
+impl Refusal {
+    fn trouble(&self) -> Trouble {
+        let why = self.to_string();
+        // Starting up, shutting down, ended by an administrator or a crash (57P), or the way to it (08): it is away.
+        let is_away = ["57P", "08"].iter().any(|class| self.code.code().starts_with(class));
+        if is_away { Trouble::away(why) } else { Trouble::coded(self.code.code(), why) }
     }
 }
 
@@ -119,6 +154,11 @@ fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
     Some(Refusal { code: said.code().clone(), message: said.message().to_owned(), is_fatal })
 }
 
+/// What a failed attempt at a connection tells of the database.
+pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
+    refusal(error).map_or_else(|| Trouble::away(words(error)), |refusal| refusal.trouble())
+}
+
 /// An error of PostgreSQL or of the driver in one line, with what mends it where we know.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     refusal(error).map_or_else(|| words(error), |refusal| refusal.to_string())
@@ -130,14 +170,17 @@ fn mend(code: &SqlState) -> &'static str {
         code if *code == SqlState::INVALID_PASSWORD
             || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION =>
         {
-            "; check the user and password in DATABASE_URL"
+            "; name its user and password in DATABASE_URL, or set the password by ALTER ROLE"
         }
-        code if *code == SqlState::UNDEFINED_DATABASE => "; create it, or name another in DATABASE_URL",
+        code if *code == SqlState::UNDEFINED_DATABASE => {
+            "; create it by CREATE DATABASE and fill it by `plimsoll init-db`, or name another in DATABASE_URL"
+        }
         code if *code == SqlState::TOO_MANY_CONNECTIONS => {
-            "; raise max_connections, or lower --pool-per-core or DATABASE_MAX_CONN"
+            "; raise max_connections, or the CONNECTION LIMIT of the role or database, or lower --pool-per-core or DATABASE_MAX_CONN"
         }
         code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
-            "; this server is a standby: name the primary, or several hosts with target_session_attrs=read-write"
+            "; this server is a standby, or default_transaction_read_only is on: name the primary, or several hosts with \
+             target_session_attrs=read-write"
         }
         code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => {
             "; behind a transaction pooler set --statements unnamed"

@@ -15,12 +15,13 @@ use rand::rngs::SmallRng;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
+use super::backoff::Backoff;
 use super::connect::Ends;
 use super::error::Error;
 use super::places::{Place, Places};
-use super::pool::{PoolSettings, describe_failure};
+use super::pool::{self, PoolSettings};
 use super::queue::Queue;
-use super::reach::{Backoff, Reach};
+use super::reach::{Member, Reach, Trouble};
 use super::replaced::Replaced;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
@@ -31,11 +32,12 @@ pub(super) struct Exclusive {
     settings: PoolSettings,
     /// As many as the pool may have connections; whoever asks the pool has one.
     places: Rc<Places>,
-    reach: Arc<Reach>,
     random: RefCell<SmallRng>,
     backoff: RefCell<Backoff>,
     /// After a failed attempt at one more connection: when the next may be made.
     retry_at: Cell<Option<Instant>>,
+    /// Whether somebody is at that next attempt: there is one at a time until one succeeds.
+    attempting: Cell<bool>,
     queue: Queue,
     shown: Rc<Shown>,
 }
@@ -48,6 +50,7 @@ struct Shown {
     /// How often all connections were given up for new ones.
     renewals: Cell<u32>,
     replaced: Replaced,
+    reach: Member,
 }
 
 /// One database connection for one request.
@@ -66,13 +69,14 @@ impl Exclusive {
     /// Makes the pool and follows its connections' ends; no connection is opened yet.
     pub(super) fn start(
         settings: PoolSettings,
-        reach: Arc<Reach>,
+        reach: &Arc<Reach>,
         random: SmallRng,
         counters: Arc<WorkerCounters>,
     ) -> Result<Self, deadpool_postgres::BuildError> {
-        let (pool, _, ends) = super::pool::build(&settings, &reach)?;
+        let (pool, _, ends) = super::pool::build(&settings, reach)?;
         counters.pool.max_size.set(settings.first_size());
         let shown = Rc::new(Shown {
+            reach: reach.member(),
             counters: Arc::clone(&counters),
             in_use: Cell::new(0),
             renewals: Cell::new(0),
@@ -83,10 +87,10 @@ impl Exclusive {
             pool,
             places: Places::new(settings.first_size() as usize),
             settings,
-            reach,
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
+            attempting: Cell::new(false),
             queue: Queue::new(counters),
             shown,
         })
@@ -117,15 +121,15 @@ impl Exclusive {
             Ok(Err(error)) => {
                 // Closed first: a connection without its statements is of no use to the others.
                 drop(checkout);
-                self.rest(Backoff::MOST);
-                return Err(error);
+                self.note_failure(error.trouble().unwrap_or_else(|| Trouble::away(error.to_string())));
+                return Err(Error::Unreached);
             }
             Ok(Ok(statements)) => checkout.statements = statements,
         }
         if new {
             *self.backoff.borrow_mut() = Backoff::new();
             self.retry_at.set(None);
-            self.reach.reached();
+            self.shown.reach.reached();
         }
         Ok(checkout)
     }
@@ -149,10 +153,13 @@ impl Exclusive {
                     continue;
                 }
             }
-            match self.pool.get().await {
+            let attempt = self.begin_attempt();
+            let got = self.pool.get().await;
+            drop(attempt);
+            match got {
                 Ok(object) => return Ok((object, place)),
                 Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Error::Deadline),
-                Err(error) => self.note_failure(&describe_failure(&error)),
+                Err(error) => self.note_failure(pool::trouble(&error)),
             }
         }
     }
@@ -178,21 +185,27 @@ impl Exclusive {
         &self.queue
     }
 
-    fn note_failure(&self, why: &str) {
+    fn note_failure(&self, trouble: Trouble) {
         // Before one more was tried, those that were closed have gone.
         let most = if self.shown.set_size(&self.pool) == 0 {
-            self.reach.lost(why);
+            self.shown.reach.lost(trouble);
             Backoff::MOST
         } else {
-            self.reach.short(why);
+            self.shown.reach.short(trouble);
             Backoff::MOST_FOR_ANOTHER
         };
         self.rest(most);
     }
 
-    /// Whether the next attempt at one more connection is some time off.
+    /// Whether the next attempt at one more connection is some time off, or somebody else's.
     fn is_resting(&self) -> bool {
-        self.retry_at.get().is_some_and(|at| Instant::now() < at)
+        self.retry_at.get().is_some_and(|at| self.attempting.get() || Instant::now() < at)
+    }
+
+    /// From here on others hold back, where an attempt has failed and none has succeeded since.
+    fn begin_attempt(&self) -> Option<Attempt<'_>> {
+        let is_first = self.retry_at.get().is_some() && !self.attempting.replace(true);
+        is_first.then(|| Attempt(&self.attempting))
     }
 
     /// Puts the next attempt at one more connection off.
@@ -202,12 +215,23 @@ impl Exclusive {
     }
 }
 
+/// The attempt after one that failed, for as long as it is under way.
+struct Attempt<'a>(&'a Cell<bool>);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
 /// Takes connections that ended while nobody used them out of the pool, until the worker's runtime ends.
 async fn forget_closed(ends: Ends, pool: Pool, shown: Rc<Shown>) {
     loop {
         ends.next().await;
         pool.retain(|client, _| !client.is_closed());
-        shown.set_size(&pool);
+        if shown.set_size(&pool) == 0 {
+            shown.reach.end();
+        }
     }
 }
 
@@ -253,6 +277,17 @@ impl Checkout {
     /// Its statements.
     pub(super) fn statements(&self) -> &Statements {
         &self.statements
+    }
+
+    /// A query failed, and the answers to those beside it may be pending: the connection goes back once they have come.
+    pub(super) fn finish_behind_a_barrier(self: Box<Self>, deadline: Instant) {
+        tokio::task::spawn_local(async move {
+            let Ok(client) = self.client() else { return };
+            // An empty query is answered after everything before it; it fails only with the connection itself.
+            if let Ok(Ok(_)) = tokio::time::timeout_at(deadline, client.simple_query("")).await {
+                self.finish();
+            }
+        });
     }
 
     /// All answers have come: the connection goes back to the pool.

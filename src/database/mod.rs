@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub mod attendant;
+mod backoff;
 mod cache;
 mod config;
 mod connect;
@@ -52,15 +53,18 @@ pub use config::Config;
 pub use error::Error;
 pub(crate) use plan::PoolSize;
 pub(crate) use pool::PoolSettings;
-pub(crate) use reach::Reach;
+pub(crate) use reach::{News, Reach, Trouble, Word, proclaim};
+use tokio_postgres::Client;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use wire::properties::check_answers;
 
 use crate::config::database::Dispatch;
 use crate::telemetry::counters::WorkerCounters;
 use fortune::FortuneRows;
+use reach::Topic;
 use renewal::Renewal;
 use session::{Access, Way};
+use statements::Statements;
 use world::World;
 
 /// One worker's side of the database.
@@ -85,13 +89,13 @@ impl Database {
         let shown = Arc::clone(&counters);
         let way = match dispatch {
             Dispatch::Pipelined => {
-                lanes::Lanes::start(settings, reach, rand::make_rng(), shown).map(Way::Pipelined)
+                lanes::Lanes::start(settings, &reach, rand::make_rng(), shown).map(Way::Pipelined)
             }
-            Dispatch::Exclusive => exclusive::Exclusive::start(settings, reach, rand::make_rng(), shown)
+            Dispatch::Exclusive => exclusive::Exclusive::start(settings, &reach, rand::make_rng(), shown)
                 .map(|pool| Way::Exclusive(Rc::new(pool))),
         };
         let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
-        let access = Access::start(way, paused, patience, renewal, counters);
+        let access = Access::start(way, paused, patience, renewal, reach, counters);
         tokio::task::spawn_local(steer::steer(access.clone(), sizes));
         Ok(Self {
             access,
@@ -103,7 +107,8 @@ impl Database {
     /// A random row of `world`.
     pub(crate) async fn random_world(&self, deadline: Instant) -> Result<World, Error> {
         let id = world::random_number(&mut self.random.borrow_mut());
-        self.access.run(1, deadline, async |client, statements| statements.world(client, id).await).await
+        let read = async |client: &Client, statements: &Statements| statements.world(client, id).await;
+        self.access.run(Topic::Worlds, 1, deadline, read).await
     }
 
     /// `count` random rows of `world`, which may repeat.
@@ -134,7 +139,7 @@ impl Database {
         };
         let queries = u32::from(count) + 1;
         self.access
-            .run(queries, deadline, async |client, statements| {
+            .run(Topic::Updates, queries, deadline, async |client, statements| {
                 let mut worlds = statements.worlds(client, &ids).await?;
                 statements.update_worlds(client, &ids, &numbers).await?;
                 for (world, number) in worlds.iter_mut().zip(&numbers) {
@@ -147,7 +152,8 @@ impl Database {
 
     /// All rows of `fortune`.
     pub(crate) async fn fortunes(&self, deadline: Instant) -> Result<FortuneRows, Error> {
-        self.access.run(1, deadline, async |client, statements| statements.fortunes(client).await).await
+        let read = async |client: &Client, statements: &Statements| statements.fortunes(client).await;
+        self.access.run(Topic::Fortunes, 1, deadline, read).await
     }
 
     /// Ends all connections; for when the worker ends.
@@ -158,9 +164,8 @@ impl Database {
     async fn read(&self, ids: &[i32], deadline: Instant) -> Result<Vec<World>, Error> {
         // At most 500 by the route's rule.
         let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        self.access
-            .run(queries, deadline, async |client, statements| statements.worlds(client, ids).await)
-            .await
+        let read = async |client: &Client, statements: &Statements| statements.worlds(client, ids).await;
+        self.access.run(Topic::Worlds, queries, deadline, read).await
     }
 
     fn random_numbers(&self, count: u16) -> Vec<i32> {

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use super::config::Config;
 use super::connect::{self, Connector, Ends, Newest};
-use super::error::describe;
+use super::error;
 use super::plan::PoolSize;
-use super::reach::Reach;
+use super::reach::{Reach, Trouble};
 use crate::config::database::{Driver, Statements};
 
 /// Addresses of one host name that get their time when the ones before them are silent.
@@ -61,11 +61,11 @@ pub(super) fn build(
     Ok((pool, newest, ends))
 }
 
-/// Why the pool gave no connection, in one line.
-pub(super) fn describe_failure(error: &PoolError) -> String {
+/// Why the pool gave no connection.
+pub(super) fn trouble(error: &PoolError) -> Trouble {
     match error {
-        PoolError::Backend(error) => describe(error),
-        PoolError::Timeout(_) => "it did not answer in time".into(),
-        other => other.to_string(),
+        PoolError::Backend(error) => error::trouble(error),
+        PoolError::Timeout(_) => Trouble::away("it did not answer in time"),
+        other => Trouble::away(other.to_string()),
     }
 }

@@ -1,11 +1,15 @@
 //! The first contact: which PostgreSQL this is, and how many connections it has for us.
 //!
-//! **Invariant:** asked once, on a connection of its own, and never on the request path; it reads no table of the service.
+//! **Invariant:** each question has a connection of its own, and none is on the request path; no row of the service is read.
+
+use tokio_postgres::Client;
 
 use super::config::Config;
 use super::connect::{patience, session};
-use super::error::describe;
+use super::error::trouble;
 use super::plan::Room;
+use super::reach::Trouble;
+use super::statements::{FORTUNES, WORLD_BY_ID};
 
 /// Limits of the server, the role and the database (-1 for none), what is kept back, and what is taken. A superuser may
 /// use the reserved ones too. `reserved_connections` exists from PostgreSQL 16 on. Of other roles' sessions an ordinary role
@@ -33,29 +37,47 @@ pub struct Facts {
 }
 
 /// Connects once and asks; the error is one line for people.
-pub async fn ask(config: &Config) -> Result<Facts, String> {
-    match tokio::time::timeout(patience(config), connect_and_ask(config)).await {
-        Ok(answer) => answer,
-        Err(_) => Err("it did not answer in time".into()),
+pub(crate) async fn ask(config: &Config) -> Result<Facts, Trouble> {
+    connect_and(config, ask_for_facts).await
+}
+
+/// Connects once and has the statements of the service that read parsed, which fails where they would fail.
+pub(crate) async fn try_out(config: &Config) -> Result<(), Trouble> {
+    let parse = async |client: Client| {
+        let parsed = tokio::try_join!(client.prepare(WORLD_BY_ID), client.prepare(FORTUNES));
+        parsed.map(drop)
+    };
+    connect_and(config, parse).await
+}
+
+async fn connect_and<T>(
+    config: &Config,
+    ask: impl AsyncFnOnce(Client) -> Result<T, tokio_postgres::Error>,
+) -> Result<T, Trouble> {
+    let connect_and_ask = async {
+        let (client, connection) = session(config).await?;
+        // The connection's own half runs here, beside the question, and ends with it.
+        tokio::select! {
+            answer = ask(client) => answer.map(Some),
+            ended = connection => ended.map(|()| None),
+        }
+    };
+    match tokio::time::timeout(patience(config), connect_and_ask).await {
+        Ok(Ok(Some(answer))) => Ok(answer),
+        Ok(Ok(None)) => Err(Trouble::away("it closed the connection")),
+        Ok(Err(error)) => Err(trouble(&error)),
+        Err(_) => Err(Trouble::away("it did not answer in time")),
     }
 }
 
-async fn connect_and_ask(config: &Config) -> Result<Facts, String> {
-    let (client, connection) = session(config).await.map_err(|error| describe(&error))?;
-    let ask = async {
-        let row = client.query_typed_one(FACTS, &[]).await.map_err(|error| describe(&error))?;
-        let version: &str = row.get(0);
-        let limits = [row.get::<_, i32>(1), row.get(3), row.get(4)];
-        let limit = limits.into_iter().filter(|limit| *limit >= 0).min().unwrap_or(0);
-        let count = |number: i32| u32::try_from(number).unwrap_or(0);
-        Ok(Facts {
-            version: version.split(' ').next().unwrap_or(version).to_owned(),
-            room: Room { limit: count(limit), reserved: count(row.get(2)), taken: count(row.get(5)) },
-        })
-    };
-    // The connection's own half runs here, beside the question, and ends with it.
-    tokio::select! {
-        answer = ask => answer,
-        ended = connection => Err(ended.err().map_or_else(|| "it closed the connection".into(), |e| describe(&e))),
-    }
+async fn ask_for_facts(client: Client) -> Result<Facts, tokio_postgres::Error> {
+    let row = client.query_typed_one(FACTS, &[]).await?;
+    let version: &str = row.get(0);
+    let limits = [row.get::<_, i32>(1), row.get(3), row.get(4)];
+    let limit = limits.into_iter().filter(|limit| *limit >= 0).min().unwrap_or(0);
+    let count = |number: i32| u32::try_from(number).unwrap_or(0);
+    Ok(Facts {
+        version: version.split(' ').next().unwrap_or(version).to_owned(),
+        room: Room { limit: count(limit), reserved: count(row.get(2)), taken: count(row.get(5)) },
+    })
 }

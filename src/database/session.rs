@@ -17,6 +17,7 @@ use super::exclusive::{Checkout, Exclusive};
 use super::gate::Gate;
 use super::lanes::{Lanes, Ticket};
 use super::queue::Queue;
+use super::reach::{Reach, Topic};
 use super::renewal::Renewal;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
@@ -29,6 +30,7 @@ pub(super) struct Access {
     /// How far a request's deadline is from its beginning.
     patience: Duration,
     renewal: Rc<Renewal>,
+    reach: Arc<Reach>,
     counters: Arc<WorkerCounters>,
 }
 
@@ -59,11 +61,12 @@ impl Access {
         paused: watch::Receiver<bool>,
         patience: Duration,
         renewal: Renewal,
+        reach: Arc<Reach>,
         counters: Arc<WorkerCounters>,
     ) -> Self {
         let gate = Rc::new(Gate::default());
         tokio::task::spawn_local(Rc::clone(&gate).follow(paused));
-        Self { way, gate, patience, renewal: Rc::new(renewal), counters }
+        Self { way, gate, patience, renewal: Rc::new(renewal), reach, counters }
     }
 
     /// Has so many database connections at the most from here on.
@@ -139,12 +142,13 @@ impl Access {
     /// Runs `work` on a place of its own and gives the place back as the outcome allows.
     pub(super) async fn run<T>(
         &self,
+        topic: Topic,
         queries: u32,
         deadline: Instant,
         work: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (session, since) =
-            self.enter(queries, deadline).await.inspect_err(|error| self.note_failure(error))?;
+            self.enter(queries, deadline).await.inspect_err(|error| self.note_failure(topic, error))?;
         let outcome = match &session.hold {
             // The lane's watch ends the lane at the deadline, and the work with it.
             Hold::Ticket(ticket) => match work(ticket.client(), ticket.statements()).await {
@@ -161,11 +165,15 @@ impl Access {
         };
         if outcome.is_ok() {
             self.counters.database_time.note(Instant::now().saturating_duration_since(since));
+            if self.reach.is_refused() {
+                self.reach.answer(topic);
+            }
         }
-        outcome.inspect_err(|error| self.note_failure(error))
+        outcome.inspect_err(|error| self.note_failure(topic, error))
     }
 
-    fn note_failure(&self, error: &Error) {
+    #[cold]
+    fn note_failure(&self, topic: Topic, error: &Error) {
         self.counters.note_failure(error.failure());
         if error.is_read_only() && self.renewal.is_due(Instant::now()) {
             tracing::warn!("PostgreSQL takes no writes any more; this worker looks for a server that does");
@@ -173,6 +181,9 @@ impl Access {
                 Way::Pipelined(lanes) => lanes.renew(),
                 Way::Exclusive(pool) => pool.renew(),
             }
+        }
+        if let Some(trouble) = error.trouble() {
+            self.reach.refuse(topic, trouble);
         }
     }
 }
@@ -189,11 +200,13 @@ impl Way {
 impl Session {
     /// After a success nothing is pending; after a failure something may be.
     fn settle<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
-        if outcome.is_ok() {
-            match self.hold {
-                Hold::Ticket(ticket) => ticket.finish(),
-                Hold::Checkout(checkout) => checkout.finish(),
+        match (&outcome, self.hold) {
+            (Ok(_), Hold::Ticket(ticket)) => ticket.finish(),
+            (Ok(_), Hold::Checkout(checkout)) => checkout.finish(),
+            (Err(error), Hold::Checkout(checkout)) if error.leaves_connection_sound() => {
+                checkout.finish_behind_a_barrier(self.deadline);
             }
+            (Err(_), _) => {}
         }
         outcome
     }

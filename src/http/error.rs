@@ -31,12 +31,8 @@ impl Error {
     pub(super) fn into_answer(self, context: &Context) -> Answer {
         match self {
             Self::Database(error) => {
-                // Losing the database and meeting it again is logged where it is noticed, once for each change.
-                let told = matches!(
-                    error,
-                    database::Error::Unreached | database::Error::Lost | database::Error::Deadline
-                );
-                if !told && context.may_log() {
+                // What PostgreSQL is or refuses is logged where it is noticed, once for each change.
+                if matches!(error, database::Error::Overloaded) && context.may_log() {
                     tracing::warn!("{error}; answered 503");
                 }
                 response::text(StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n")

@@ -20,6 +20,7 @@ use rustix::net::{
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 
+use crate::database::Word;
 use crate::server::Placement;
 
 /// The lines that the other side sends.
@@ -45,7 +46,7 @@ pub(crate) enum Order {
 }
 
 /// What a child tells the supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
     /// It accepts connections; its workers run as placed.
     Ready(Placement),
@@ -53,7 +54,12 @@ pub(crate) enum Report {
     Leaving,
     /// All its event loops have turned since it was last asked.
     Turning,
+    /// What it knows of the database is this now.
+    Database(Word),
 }
+
+/// What a line about the database begins with; the rest is JSON.
+const DATABASE: &str = "database ";
 
 impl Order {
     const ALL: [(Self, &'static str); 4] =
@@ -69,15 +75,21 @@ impl Order {
 }
 
 impl Report {
-    fn line(self) -> String {
+    fn line(&self) -> String {
         match self {
             Self::Ready(Placement { batch, pinned }) => format!("ready {batch} {pinned}"),
             Self::Leaving => "leaving".into(),
             Self::Turning => "turning".into(),
+            Self::Database(word) => {
+                format!("{DATABASE}{}", serde_json::to_string(word).unwrap_or_default())
+            }
         }
     }
 
     fn read(line: &str) -> Option<Self> {
+        if let Some(word) = line.strip_prefix(DATABASE) {
+            return serde_json::from_str(word).ok().map(Self::Database);
+        }
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["ready", batch, pinned] => {
                 let placement = Placement { batch: batch.parse().ok()?, pinned: pinned.parse().ok()? };
@@ -203,6 +215,7 @@ impl Superior {
     }
 
     /// Tells the supervisor.
+    #[expect(clippy::needless_pass_by_value, reason = "who reports has no further use for it")]
     pub(crate) fn report(&self, report: Report) {
         send(&self.writer, &report.line());
     }
@@ -231,7 +244,7 @@ mod tests {
             let report = Report::Ready(Placement { batch, pinned });
             assert_eq!(Report::read(&report.line()), Some(report));
         }
-        for report in [Report::Leaving, Report::Turning] {
+        for report in [Report::Leaving, Report::Turning, Report::Database(Word::default())] {
             assert_eq!(Report::read(&report.line()), Some(report));
         }
         assert_eq!((Order::read("dance"), Report::read("ready"), Report::read("")), (None, None, None));

@@ -44,7 +44,7 @@ pub(super) struct Notice {
     pub(super) news: News,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) enum News {
     Reported(Report),
     /// None where even its end could not be learnt.

@@ -11,11 +11,13 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::database::Reach;
 use crate::server::{Placement, Stop};
 
 mod channel;
@@ -56,6 +58,8 @@ pub(crate) struct Supervisor {
     notify: mpsc::UnboundedSender<Notice>,
     /// Takes our ends of the children's telemetry channels.
     newcomers: mpsc::UnboundedSender<UnixStream>,
+    /// Hears what the children say of the database.
+    reach: Arc<Reach>,
     next_id: u64,
     /// Until when the first children may take, before it is said that they serve.
     first_by: Option<Instant>,
@@ -72,6 +76,7 @@ impl Supervisor {
         launch: Launch,
         listeners: impl Iterator<Item = Vec<TcpListener>>,
         newcomers: mpsc::UnboundedSender<UnixStream>,
+        reach: Arc<Reach>,
     ) -> Self {
         let launch = Rc::new(launch);
         let (notify, notices) = mpsc::unbounded_channel();
@@ -80,6 +85,7 @@ impl Supervisor {
             notices,
             notify,
             newcomers,
+            reach,
             next_id: 0,
             first_by: Some(Instant::now() + READY_PATIENCE),
             placements: Vec::new(),
@@ -266,12 +272,14 @@ impl Supervisor {
                     other.turns = true;
                 }
             }
+            News::Reported(Report::Database(word)) => self.reach.hear(child.0, word),
             News::Ended(status) => self.bury(index, child, role, status),
         }
     }
 
     /// Notes the end of a child, and plans another where one is wanted.
     fn bury(&mut self, index: usize, child: ChildId, role: Role, status: Option<ExitStatus>) {
+        self.reach.forget(child.0);
         let Some(child) = self.slots[index].remove(child) else { return };
         let well = status.is_some_and(|status| status.success());
         let how = status.map_or_else(|| "nobody knows how".to_owned(), |status| status.to_string());

@@ -77,6 +77,7 @@ fn exclusive_requests_wait_for_the_connections_that_there_are() {
         let good = answers.iter().filter(|response| response.status == 200).count();
         assert_eq!(good, targets.len(), "{}", server.stderr());
     }
+    server.wait_for_lines("fewer database connections", 1);
     let lines = server.stderr().lines().filter(|line| line.contains("fewer database connections")).count();
     assert!((1..4).contains(&lines), "said {lines} times:\n{}", server.stderr());
 }

@@ -138,5 +138,6 @@ fn connections_wanted(args: &DoctorArgs) -> Result<Vec<u64>, SettingsError> {
 fn ask(config: &Config) -> Result<crate::database::plan::Room, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no event loop can be made: {error}"))?;
-    runtime.block_on(probe::ask(config)).map(|facts| facts.room)
+    let asked = runtime.block_on(probe::ask(config));
+    asked.map(|facts| facts.room).map_err(|trouble| trouble.to_string())
 }

@@ -17,7 +17,7 @@ use super::signals::Signals;
 use super::{fail, single};
 use crate::config::workers::usable_cores;
 use crate::config::{ServeArgs, SettingsError};
-use crate::database::{PoolSize, Reach, target};
+use crate::database::{News, PoolSize, Reach, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Server, Settings, Stop, socket};
@@ -57,11 +57,12 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
         let mut signals = Signals::install()?;
         let superior = Superior::new(channel)?;
         let reach = Arc::clone(&makings.settings.reach);
+        let news = reach.news();
         let server = Server::start(listeners, makings.settings)?;
         let inside = Inside::of(&server, makings.seat, makings.room, reach, makings.sizes);
         let post = Post::start(answers, inside)?;
         superior.report(Report::Ready(server.placement()));
-        let exit = keep(server, superior, &mut signals).await;
+        let exit = keep(server, superior, news, &mut signals).await;
         post.say_farewell();
         Ok::<Exit, std::io::Error>(exit)
     };
@@ -105,7 +106,7 @@ fn makings(
 }
 
 /// Serves until somebody says otherwise.
-async fn keep(mut server: Server, mut superior: Superior, signals: &mut Signals) -> Exit {
+async fn keep(mut server: Server, mut superior: Superior, mut news: News, signals: &mut Signals) -> Exit {
     let mut exit = Exit::Done;
     let mut is_led = true;
     let mut answer_by = None;
@@ -127,6 +128,7 @@ async fn keep(mut server: Server, mut superior: Superior, signals: &mut Signals)
                     server.stop(Stop::Drain);
                 }
             },
+            word = news.next(), if is_led => superior.report(Report::Database(word)),
             stop = signals.next_stop() => {
                 superior.report(Report::Leaving);
                 if stop == Stop::Drain {

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use crate::commands::fail;
-use crate::database::Config;
 use crate::database::plan::{Plan, Room};
 use crate::database::probe::{self, Facts};
+use crate::database::{Config, Reach, Trouble};
 use crate::exit::Exit;
 
 /// Time between attempts at the first contact.
@@ -38,8 +38,8 @@ impl Place<'_> {
     }
 
     /// The first look at the start, before any connection of ours is open: what it finds, or why the start ends.
-    pub(super) async fn first_look(&self, plan: &Plan) -> Result<Result<Facts, String>, Refused> {
-        let facts = match look(self.config).await {
+    pub(super) async fn first_look(&self, plan: &Plan) -> Result<Result<Facts, Trouble>, Refused> {
+        let facts = match look_once(self.config).await {
             Ok(facts) => facts,
             Err(why) => return Ok(Err(why)),
         };
@@ -48,7 +48,7 @@ impl Place<'_> {
         }
         // A predecessor's sessions may be ending just now: after a restart they are gone at the second look.
         tokio::time::sleep(FIRST_LOOK).await;
-        match look(self.config).await {
+        match look_once(self.config).await {
             Ok(facts) => check(plan, &facts, 0).map(|()| Ok(facts)),
             Err(why) => Ok(Err(why)),
         }
@@ -59,24 +59,36 @@ impl Place<'_> {
         first_contact(self.config, patience).await
     }
 
-    /// Judges what it found by the plan that is in force by then.
+    /// Judges what it found by the plan that is in force by then, and has it said.
     pub(super) fn settle(
         &self,
         contact: Result<Facts, Refused>,
         plan: &Plan,
         ours: u32,
+        reach: &Reach,
     ) -> Result<(), Refused> {
         let facts = contact?;
         check(plan, &facts, ours)?;
-        tracing::info!("first contact: {}", self.describe(&facts));
+        reach.greet(self.describe(&facts));
         Ok(())
     }
 }
 
 /// Asks once, for no longer than workers may be held up.
 pub(super) async fn look(config: &Config) -> Result<Facts, String> {
+    look_once(config).await.map_err(|trouble| trouble.to_string())
+}
+
+async fn look_once(config: &Config) -> Result<Facts, Trouble> {
     let asked = tokio::time::timeout(FIRST_LOOK, probe::ask(config)).await;
-    asked.unwrap_or_else(|_| Err("it has not answered yet".into()))
+    asked.unwrap_or_else(|_| Err(Trouble::away("it has not answered yet")))
+}
+
+/// Whether it would serve, asked once and for no longer than that.
+pub(super) async fn try_out(config: &Config) -> Result<(), String> {
+    let tried = tokio::time::timeout(FIRST_LOOK, probe::try_out(config)).await;
+    let tried = tried.unwrap_or_else(|_| Err(Trouble::away("it has not answered in time")));
+    tried.map_err(|trouble| trouble.to_string())
 }
 
 /// Asks until PostgreSQL answers or `patience` is over; without patience for as long as it takes.
@@ -86,7 +98,7 @@ async fn first_contact(config: &Config, patience: Option<Duration>) -> Result<Fa
         loop {
             match probe::ask(config).await {
                 Ok(facts) => return facts,
-                Err(why) => last = why,
+                Err(trouble) => last = trouble.to_string(),
             }
             tokio::time::sleep(PAUSE).await;
         }

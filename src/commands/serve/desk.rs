@@ -90,7 +90,7 @@ fn probe(database: &Arc<Mutex<Config>>) -> Probe {
     let database = Arc::clone(database);
     Arc::new(move || {
         let config = database.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        async move { contact::look(&config).await.map(drop) }.boxed()
+        async move { contact::try_out(&config).await }.boxed()
     })
 }
 

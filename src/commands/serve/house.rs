@@ -12,7 +12,7 @@ use super::{Checked, Reread, fail, several, single};
 use crate::config::words::Words;
 use crate::config::{Parsed, ServeArgs};
 use crate::database::probe::Facts;
-use crate::database::target;
+use crate::database::{Trouble, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Listeners, Placement};
@@ -35,7 +35,7 @@ pub(super) struct House<'a> {
 /// What is known once the database was looked for.
 pub(super) struct Ground<'a> {
     pub(super) place: Place<'a>,
-    pub(super) facts: Result<Facts, String>,
+    pub(super) facts: Result<Facts, Trouble>,
 }
 
 /// Starts everything, serves, stops everything.

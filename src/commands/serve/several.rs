@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** children are kept whatever else is waited for: PostgreSQL's first answer, or its word on a reload.
 
+use std::sync::Arc;
+
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::mpsc;
 
@@ -15,9 +17,9 @@ use super::resize::{self, Judged};
 use super::signals::{Heard, Signals};
 use crate::config::ServeArgs;
 use crate::config::words::Words;
-use crate::database::Config;
 use crate::database::plan::Plan;
 use crate::database::probe::Facts;
+use crate::database::{Config, Reach, proclaim};
 use crate::exit::Exit;
 use crate::server::{Listeners, Stop};
 use crate::supervisor::{Event, Launch, Supervisor};
@@ -65,11 +67,14 @@ pub(super) async fn serve(
         Ok(desk) => desk,
         Err(error) => return fail(Exit::System, format_args!("the admin side cannot be started: {error}")),
     };
+    let reach = Arc::new(Reach::default());
+    tokio::task::spawn_local(proclaim(Arc::clone(&reach), ground.facts.as_ref().err().cloned()));
     let keeper = Keeper {
         makings,
         ground,
         desk: &mut desk,
-        supervisor: Supervisor::new(launch, listeners.into_processes(), newcomers),
+        supervisor: Supervisor::new(launch, listeners.into_processes(), newcomers, Arc::clone(&reach)),
+        reach,
         in_force: house.words(),
         args: Box::new(house.args.clone()),
         plan: house.checked.plan,
@@ -97,6 +102,8 @@ struct Keeper<'a> {
     ground: &'a Ground<'a>,
     desk: &'a mut Desk,
     supervisor: Supervisor,
+    /// What the processes say of the database.
+    reach: Arc<Reach>,
     in_force: Words,
     args: Box<ServeArgs>,
     plan: Plan,
@@ -169,7 +176,7 @@ impl Keeper<'_> {
                     contacting = false;
                     // By now children may have opened what the plan gives them.
                     let ours = self.plan.connections_total();
-                    if let Err(refused) = ground.place.settle(contact, &self.plan, ours) {
+                    if let Err(refused) = ground.place.settle(contact, &self.plan, ours, &self.reach) {
                         exit = contact::refuse(refused);
                         self.stop(Stop::Drain);
                     }

@@ -18,7 +18,7 @@ use super::room::Room;
 use super::signals::{Heard, Signals};
 use crate::config::ServeArgs;
 use crate::database::probe::Facts;
-use crate::database::{Config, PoolSettings, PoolSize, Reach};
+use crate::database::{Config, PoolSettings, PoolSize, Reach, proclaim};
 use crate::exit::Exit;
 use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd};
 use crate::telemetry::admin::{Doors, Ground as Whom};
@@ -90,9 +90,7 @@ pub(super) async fn serve(
         Err(error) => return fail(Exit::System, format_args!("the admin side cannot be started: {error}")),
     };
     house.print_banner(ground, &addresses, &shown, server.placement(), &[]);
-    if let Err(why) = &ground.facts {
-        reach.note_lost(why);
-    }
+    tokio::task::spawn_local(proclaim(Arc::clone(&reach), ground.facts.as_ref().err().cloned()));
     let wait = async {
         if ground.facts.is_ok() {
             std::future::pending::<()>().await;
@@ -145,11 +143,11 @@ async fn keep(
             }
             contact = &mut first_contact, if contacting => {
                 contacting = false;
-                if let Err(refused) = live.ground.place.settle(contact, &live.plan, live.reach.open()) {
+                let (place, ours) = (&live.ground.place, live.reach.open());
+                if let Err(refused) = place.settle(contact, &live.plan, ours, live.reach) {
                     server.stop(Stop::Drain);
                     return contact::refuse(refused);
                 }
-                live.reach.reached();
             }
         }
         systemd.follow_reload(live.is_reloading());

@@ -146,7 +146,8 @@ fn exit_of(why: &Unprepared) -> Exit {
 
 fn contact(config: &Config) -> Result<Facts, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(probe::ask(config))
+    let asked = runtime.map_err(|error| error.to_string())?.block_on(probe::ask(config));
+    asked.map_err(|trouble| trouble.to_string())
 }
 
 /// Starts a private PostgreSQL, on TCP too where it is to be far away.

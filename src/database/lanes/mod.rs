@@ -18,7 +18,7 @@ use super::connect::{Ends, Newest};
 use super::error::Error;
 use super::pool::PoolSettings;
 use super::queue::Queue;
-use super::reach::Reach;
+use super::reach::{Member, Reach};
 use super::replaced::Replaced;
 use crate::telemetry::counters::WorkerCounters;
 
@@ -35,7 +35,7 @@ pub(super) struct Lanes {
     pool: Pool,
     settings: PoolSettings,
     newest: Newest,
-    reach: Arc<Reach>,
+    reach: Member,
     random: RefCell<SmallRng>,
     open: RefCell<Vec<Rc<Lane>>>,
     /// How many there may be.
@@ -61,18 +61,18 @@ impl Lanes {
     /// Makes the lanes' owner and starts its watch; no connection is opened yet.
     pub(super) fn start(
         settings: PoolSettings,
-        reach: Arc<Reach>,
+        reach: &Arc<Reach>,
         random: SmallRng,
         counters: Arc<WorkerCounters>,
     ) -> Result<Rc<Self>, deadpool_postgres::BuildError> {
-        let (pool, newest, ends) = super::pool::build(&settings, &reach)?;
+        let (pool, newest, ends) = super::pool::build(&settings, reach)?;
         let lanes = Rc::new(Self {
             pool,
             max_size: Cell::new(settings.first_size()),
             wanted_more: Cell::new(false),
             settings,
             newest,
-            reach,
+            reach: reach.member(),
             random: RefCell::new(random),
             open: RefCell::default(),
             opening: Cell::new(false),
@@ -232,6 +232,7 @@ impl Lanes {
             stays
         });
         if open.is_empty() && before > 0 {
+            self.reach.end();
             self.alone.notify_one();
         }
         let changed = open.len() != before;

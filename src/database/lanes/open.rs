@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::backoff::Backoff;
 use super::super::direct::Direct;
 use super::super::error::Error;
-use super::super::pool::describe_failure;
-use super::super::reach::Backoff;
+use super::super::pool;
+use super::super::reach::Trouble;
 use super::super::statements::Statements;
 use super::{Lane, Lanes};
 use crate::config::database::Driver;
@@ -28,8 +29,8 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
                 lanes.changed.notify_waiters();
                 return;
             }
-            Err(why) => {
-                let most = note_failure(&lanes, &why);
+            Err(trouble) => {
+                let most = note_failure(&lanes, trouble);
                 let wait = backoff.next(&mut lanes.random.borrow_mut(), most);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
@@ -42,24 +43,24 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
 }
 
 /// Says what a failed attempt means, and how long the next one may wait at the most.
-fn note_failure(lanes: &Lanes, why: &str) -> Duration {
+fn note_failure(lanes: &Lanes, trouble: Trouble) -> Duration {
     lanes.forget_closed();
     if lanes.open.borrow().is_empty() {
         lanes.lost.set(true);
-        lanes.reach.lost(why);
+        lanes.reach.lost(trouble);
         lanes.changed.notify_waiters();
         Backoff::MOST
     } else {
-        lanes.reach.short(why);
+        lanes.reach.short(trouble);
         Backoff::MOST_FOR_ANOTHER
     }
 }
 
-async fn lease(lanes: &Lanes) -> Result<Lane, String> {
-    let object = lanes.pool.get().await.map_err(|error| describe_failure(&error))?;
+async fn lease(lanes: &Lanes) -> Result<Lane, Trouble> {
+    let object = lanes.pool.get().await.map_err(|error| pool::trouble(&error))?;
     let Some(line) = lanes.newest.take() else {
         drop(deadpool_postgres::Object::take(object));
-        return Err("the pool gave a connection that it had not just opened".into());
+        return Err(Trouble::away("the pool gave a connection that it had not just opened"));
     };
     let prepare = async {
         Ok(match lanes.settings.driver {
@@ -74,8 +75,8 @@ async fn lease(lanes: &Lanes) -> Result<Lane, String> {
             line.end(object.cancel_token());
             drop(deadpool_postgres::Object::take(object));
             Err(match failed {
-                Ok(Err(error)) => Error::to_string(&error),
-                _ => "preparing its statements took too long".into(),
+                Ok(Err(error)) => Error::trouble(&error).unwrap_or_else(|| Trouble::away(error.to_string())),
+                _ => Trouble::away("preparing its statements took too long"),
             })
         }
     }

@@ -101,9 +101,15 @@ impl Office {
         work_out(&self.service.borrow(), &self.earlier(&now), &now, history)
     }
 
-    /// Why the service should get no requests now.
-    pub(super) async fn reasons(&self) -> Vec<String> {
-        reasons(&self.judged().await)
+    /// Why the service should get no requests now; else what is amiss with the database all the same.
+    pub(super) async fn readiness(&self) -> Result<Option<String>, Vec<String>> {
+        let now = self.judged().await;
+        let reasons = reasons(&now);
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let mut serving = now.processes.iter().filter(|process| !process.draining && !process.silent);
+        Ok(serving.find_map(|process| process.database_trouble.clone()))
     }
 
     /// All processes as they are now.

@@ -82,9 +82,10 @@ pub(super) async fn answer(
 }
 
 async fn ready(office: &Office) -> Response<Whole> {
-    match office.reasons().await {
-        reasons if reasons.is_empty() => say(StatusCode::OK, "it is ready"),
-        reasons => say(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n")),
+    match office.readiness().await {
+        Ok(None) => say(StatusCode::OK, "it is ready"),
+        Ok(Some(trouble)) => say(StatusCode::OK, format_args!("it is ready, but the database: {trouble}")),
+        Err(reasons) => say(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n")),
     }
 }
 
