@@ -16,6 +16,7 @@ mod slow_clients;
 mod vanished;
 mod supply;
 mod systemd;
+mod down;
 
 use std::fmt::Display;
 

@@ -130,7 +130,7 @@ impl Drop for Cluster {
 }
 
 /// An empty folder for a cluster; the watcher removes it.
-fn make_folder() -> PathBuf {
+pub(super) fn make_folder() -> PathBuf {
     let folder =
         tempfile::Builder::new().prefix("plimsoll-test-").tempdir().expect("a temporary folder").keep();
     if let Some((uid, gid)) = unprivileged_user() {

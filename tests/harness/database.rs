@@ -36,12 +36,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn open(url: &str) -> Self {
+        Self::try_open(url).unwrap_or_else(|error| panic!("{url}: {error:?}"))
+    }
+
+    pub(crate) fn try_open(url: &str) -> Result<Self, tokio_postgres::Error> {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let (client, connection) = runtime
-            .block_on(tokio_postgres::connect(url, NoTls))
-            .unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let (client, connection) = runtime.block_on(tokio_postgres::connect(url, NoTls))?;
         runtime.spawn(connection);
-        Self { client, runtime }
+        Ok(Self { client, runtime })
     }
 
     /// Runs statements that return nothing.

@@ -21,7 +21,7 @@ use plimsoll::telemetry::status::Status;
 use crate::harness::TestServer;
 
 /// Asks by the Unix socket.
-fn by_socket(server: &TestServer, method: &str, path: &str) -> Answer {
+pub(crate) fn by_socket(server: &TestServer, method: &str, path: &str) -> Answer {
     let place = Place::Socket(server.admin_socket());
     ask(&place, method, path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -13,14 +13,14 @@ use tracing::Level;
 use super::Reach;
 use super::word::{State, Trouble, Word};
 
-/// That the database is reached is said when it has lasted for so long.
+/// What changes again within this time is one change: connections end one after the other, and the last word on why is the best.
 const SETTLE: Duration = Duration::from_millis(100);
 /// That there are fewer connections than planned is said when it has lasted for so long: where some workers are served and others not,
 /// PostgreSQL mostly is on its way out or in.
 const DOUBT: Duration = Duration::from_secs(1);
 /// Changes that are passed on are at least this far apart.
 const APART: Duration = Duration::from_millis(50);
-/// So many changes are said as they come; after that one is when [`REFILL`] has passed.
+/// So many lines are said as their changes come; after that one is when [`REFILL`] has passed.
 const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(10);
 
@@ -42,39 +42,39 @@ impl News {
         if let Some(until) = self.rest_until {
             tokio::time::sleep_until(until).await;
         }
-        if self.word.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        changed(&mut self.word).await;
         self.rest_until = Some(Instant::now() + APART);
         self.latest()
     }
 
-    /// Waits for a change that is worth saying: a loss at once, a return when it lasts, a shortage when it lasts for longer.
-    async fn settled(&mut self) {
-        let mut patience = None;
+    /// Waits for a change, and until it holds; a loss that does not is given before what came after it.
+    async fn settled(&mut self) -> Vec<Word> {
+        changed(&mut self.word).await;
+        let by = Instant::now() + DOUBT;
+        let mut loss = None;
         loop {
-            let changed = async {
-                if self.word.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let is_settled = if let Some(patience) = patience {
-                tokio::time::timeout(patience, changed).await.is_err()
-            } else {
-                changed.await;
-                false
-            };
-            patience = match self.latest().state {
-                _ if is_settled => return,
-                State::Lost(_) => return,
-                State::Short(_) => Some(DOUBT),
-                State::Unknown | State::Reached => Some(SETTLE),
-            };
+            let now = self.latest();
+            let (is_lost, is_short) =
+                (matches!(now.state, State::Lost(_)), matches!(now.state, State::Short(_)));
+            if is_lost {
+                loss = Some(now.clone());
+            }
+            let patience = if is_short { DOUBT } else { SETTLE };
+            let until = by.min(Instant::now() + patience);
+            if tokio::time::timeout_at(until, changed(&mut self.word)).await.is_err() {
+                return loss.filter(|_| !is_lost).into_iter().chain([now]).collect();
+            }
         }
     }
 
     fn latest(&mut self) -> Word {
         self.word.borrow_and_update().clone()
+    }
+}
+
+async fn changed(word: &mut watch::Receiver<Word>) {
+    if word.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -86,16 +86,17 @@ pub(crate) async fn proclaim(reach: Arc<Reach>, trouble: Option<Trouble>) {
     // What came before is a change as well.
     news.word.mark_changed();
     loop {
-        news.settled().await;
+        let mut words = news.settled().await;
         let wait = pace.wait(Instant::now());
-        tokio::time::sleep(wait).await;
-        let now = news.latest();
-        let lines = said.take(now, reach.take_greeting());
-        if !lines.is_empty() {
-            pace.spend(Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+            words = vec![news.latest()];
         }
+        let lines: Vec<_> =
+            words.into_iter().flat_map(|word| said.take(word, reach.take_greeting())).collect();
         let remark = if wait.is_zero() { "" } else { " (it changes often, and not each change is said)" };
         for (level, line) in lines {
+            pace.spend(Instant::now());
             if level == Level::WARN {
                 tracing::warn!("{line}{remark}");
             } else {
