@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults fuzz sbom reproducible
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults fuzz sbom reproducible soak
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -118,6 +118,18 @@ FUZZ_SECONDS = 60
 FUZZ_TARGETS = address answers heads responses settings target
 fuzz:
 	scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# Mixed load for SOAK, with a random fault every SOAK_EVERY seconds, and every answer checked against what the fault in force allows and
+# against what PostgreSQL says its rows were; in the end memory and descriptors are compared. Ends with an error where anything was
+# wrong. SOAK_SEED=N repeats a run's faults, SOAK_FAULTS=lock,hang takes only some, SOAK_BINARY uses what is built; OUT takes the report.
+SOAK = 30m
+SOAK_EVERY = 30
+SOAK_PROCESSES = 2
+soak: OUT ?= docs/results/soak
+soak:
+	scripts/prepare
+	python3 -m benches soak --length $(SOAK) --every $(SOAK_EVERY) --processes $(SOAK_PROCESSES) $(if $(SOAK_SEED),--seed $(SOAK_SEED)) \
+	    $(if $(SOAK_FAULTS),--faults $(SOAK_FAULTS)) $(if $(SOAK_BINARY),--binary $(SOAK_BINARY)) --out $(OUT)
 
 # Every fault of docs/reliability.md, made for real, also those that take minutes: about a quarter of an hour, as root. Each test ends by a
 # line with its figure; the whole output is kept in OUT.

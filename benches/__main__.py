@@ -11,6 +11,7 @@ import sys
 
 from . import burdened, instructions, steering, syscalls, throughput, upheaval
 from .problem import Problem
+from .soak import measure as soak
 from .topologies import measure as topologies
 
 
@@ -80,6 +81,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     trouble.add_argument("--binary", help="use this one instead of building")
     trouble.add_argument("--out", help="results go to this folder")
     trouble.set_defaults(run=upheaval.run)
+    add_soak(instruments.add_parser("soak", help="mixed load, a random fault every half minute (make soak)"))
     add_steering(instruments.add_parser("steering", help="let a pool find its size as delays change (make steering)"))
     return parser.parse_args(words)
 
@@ -111,6 +113,19 @@ def add_steering(steer: argparse.ArgumentParser) -> None:
     steer.add_argument("--binary", help="use this one instead of building")
     steer.add_argument("--out", help="results go to this folder")
     steer.set_defaults(run=steering.run)
+
+
+def add_soak(soaking: argparse.ArgumentParser) -> None:
+    soaking.add_argument("--length", required=True, help="how long: 90s, 30m, 8h")
+    soaking.add_argument(
+        "--every", type=positive, required=True, help="seconds from the beginning of a fault to the next"
+    )
+    soaking.add_argument("--processes", type=positive, required=True, help="of the service")
+    soaking.add_argument("--seed", type=not_negative, help="repeats a run's faults and clients; default: any")
+    soaking.add_argument("--faults", help="only these, as in lock,hang")
+    soaking.add_argument("--binary", help="use this one instead of building")
+    soaking.add_argument("--out", required=True, help="the report goes to this folder")
+    soaking.set_defaults(run=soak.run)
 
 
 def positive(text: str) -> int:

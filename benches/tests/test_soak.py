@@ -1,0 +1,232 @@
+"""What a soak takes for right: answers, outcomes while faults are in force, the order of faults, drift.
+
+**Invariant:** no process is started.
+"""
+
+import random
+import unittest
+from dataclasses import replace
+
+from ..problem import Problem
+from ..soak import drift, schedule
+from ..soak.answers import (
+    Answer,
+    WrongAnswer,
+    check,
+    check_fortunes,
+    draw,
+    http_date,
+    target,
+)
+from ..soak.faults import FAULTS, choose
+from ..soak.ledger import Ledger, Pulse
+from ..soak.sampler import Sample, anonymous, connected
+from ..soak.timeline import Allowance, Outcome, Timeline
+from ..soak.truth import Truth
+from ..soak.wire import read_head
+
+NOW = 1_700_000_000
+FORTUNES = [(1, "fortune: No such file"), (11, "<script>alert('x');</script>"), (12, "フレームワーク")]
+PAGE = (
+    "<!DOCTYPE html><html><head><title>Fortunes</title></head><body><table><tr><th>id</th><th>message</th></tr>"
+    "<tr><td>11</td><td>&lt;script&gt;alert(&#39;x&#39;);&lt;/script&gt;</td></tr>"
+    "<tr><td>0</td><td>Additional fortune added at request time.</td></tr>"
+    "<tr><td>1</td><td>fortune: No such file</td></tr><tr><td>12</td><td>フレームワーク</td></tr>"
+    "</table></body></html>"
+)
+
+
+def answer(body: bytes, kind: bytes = b"application/json", status: int = 200) -> Answer:
+    fields = {b"server": b"x", b"date": http_date(NOW), b"content-type": kind, b"content-length": b"%d" % len(body)}
+    return Answer(status, fields, body)
+
+
+class AnswersTest(unittest.TestCase):
+    def wrong(self, route: str, body: bytes, count: str = "2", rows: int = 2) -> None:
+        with self.assertRaises(WrongAnswer, msg=body):
+            check(target(route, count, rows), answer(body), b"", NOW, NOW)
+
+    def test_rows_are_read_from_an_answer(self) -> None:
+        one = answer(b'{"id":10000,"randomNumber":1}')
+        self.assertEqual(check(target("db"), one, b"", NOW, NOW), [(10000, 1)])
+        two = answer(b'[{"id":1,"randomNumber":2},{"id":1,"randomNumber":2}]')
+        self.assertEqual(check(target("queries", "2", 2), two, b"", NOW, NOW), [(1, 2), (1, 2)])
+
+    def test_a_body_that_is_not_of_the_shape_is_wrong(self) -> None:
+        self.wrong("db", b'[{"id":1,"randomNumber":2}]')
+        self.wrong("db", b'{"id":1,"randomnumber":2}')
+        self.wrong("db", b'{"id":1,"randomNumber":2,"x":3}')
+        for row in (b'"id":0', b'"id":10001', b'"id":"1"', b'"id":1.0', b'"id":true'):
+            self.wrong("db", b"{" + row + b',"randomNumber":2}')
+        self.wrong("queries", b'[{"id":1,"randomNumber":2}]')
+        self.wrong("queries", b"[")
+        self.wrong("updates", b'[{"id":1,"randomNumber":2},{"id":1,"randomNumber":3}]')
+        self.wrong("json", b'{"message":"Hello, world!"}')
+
+    def test_a_head_is_checked_too(self) -> None:
+        good = answer(b"Hello, World!", b"text/plain")
+        asked = target("plaintext")
+        self.assertEqual(check(asked, good, b"", NOW, NOW), [])
+        with self.assertRaises(WrongAnswer):
+            check(asked, good, b"", NOW + 10, NOW + 11)
+        with self.assertRaises(WrongAnswer):
+            check(asked, replace(good, fields=good.fields | {b"content-type": b"text/html"}), b"", NOW, NOW)
+        with self.assertRaises(WrongAnswer, msg="no Retry-After"):
+            check(asked, answer(b"", status=503), b"", NOW, NOW)
+
+    def test_fortunes_are_sorted_escaped_and_all_there(self) -> None:
+        check_fortunes(PAGE.encode(), FORTUNES)
+        for old, new in (
+            ("&lt;script&gt;", "<script>"),
+            ("<tr><td>12<", "<tr><td>13<"),
+            ("</tr></table>", "</tr> </table>"),
+        ):
+            with self.assertRaises(WrongAnswer, msg=new):
+                check_fortunes(PAGE.replace(old, new).encode(), FORTUNES)
+
+    def test_every_route_is_asked_and_every_head_is_read(self) -> None:
+        dice = random.Random(1)
+        self.assertEqual(len({draw(dice).route for _ in range(300)}), 7)
+        self.assertEqual(read_head(b"HTTP/1.1 503 x\r\nRetry-After: 1\r\n\r\n"), (503, {b"retry-after": b"1"}))
+
+
+class TimelineTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.timeline = Timeline()
+        self.window = self.timeline.open("lock", Allowance(refused=frozenset({"db"})), 100.0)
+        self.window.end = 105.0
+
+    def judge(self, route: str, sent: float, answered: float, status: int | None, port: int = 1) -> str:
+        return self.timeline.judge(Outcome(route, port, sent, sent, answered, status))[0]
+
+    def test_a_refusal_is_right_only_while_a_fault_allows_it(self) -> None:
+        self.assertEqual(self.judge("db", 99.9, 103.0, 503), "refused")
+        self.assertEqual(self.judge("json", 101.0, 101.1, 503), "wrong")
+        self.assertEqual(self.judge("db", 101.0, 101.1, 500), "wrong")
+        self.assertEqual(self.judge("db", 99.0, 99.5, 503), "wrong")
+        self.assertEqual(self.judge("db", 106.5, 106.6, 503), "wrong")
+
+    def test_recovery_is_timed_by_the_last_request_that_was_refused(self) -> None:
+        self.judge("db", 105.25, 105.3, 503)
+        self.judge("db", 103.0, 105.6, 503)
+        self.assertEqual(self.window.recovered_after, 0.25)
+
+    def test_in_calm_an_answer_takes_a_second_at_most_and_never_longer_than_the_deadline(self) -> None:
+        self.assertEqual(self.judge("db", 110.0, 110.9, 200), "answered")
+        self.assertEqual(self.judge("db", 110.0, 111.1, 200), "wrong")
+        self.assertEqual(self.judge("db", 101.0, 103.0, 200), "answered")
+        self.assertEqual(self.judge("db", 101.0, 104.6, 200), "wrong")
+
+    def test_only_what_a_killed_process_held_may_be_lost(self) -> None:
+        self.assertEqual(self.judge("db", 101.0, 101.1, None), "wrong")
+        killed = self.timeline.open("kill-process", Allowance(loses=True), 130.0)
+        killed.ports.add(7)
+        self.assertEqual(self.judge("db", 130.0, 130.1, None, port=7), "lost")
+        self.assertEqual(self.judge("db", 130.0, 130.1, None, port=8), "wrong")
+
+
+class LedgerTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.ledger = Ledger(Timeline(), Truth())
+
+    def answer(self, route: str, body: bytes, kind: bytes, status: int = 200) -> None:
+        sent = self.ledger.begin(target(route))
+        given = answer(body, kind, status)
+        self.ledger.answered(sent, 1, replace(given, fields=given.fields | {b"date": http_date(int(sent.wall))}))
+
+    def test_each_request_ends_in_one_count(self) -> None:
+        self.answer("plaintext", b"Hello, World!", b"text/plain")
+        self.answer("plaintext", b"Hello, world!", b"text/plain")
+        self.answer("plaintext", b"", b"text/plain", status=500)
+        self.ledger.unanswered(self.ledger.begin(target("db")), 1, "EOFError")
+        self.ledger.given_up(self.ledger.begin(target("db")))
+        pending = self.ledger.begin(target("json"))
+        self.assertEqual((self.ledger.count("answered"), self.ledger.wrong, self.ledger.count("given up")), (1, 3, 1))
+        self.assertEqual(self.ledger.under_way, 1)
+        self.ledger.given_up(pending)
+        self.assertEqual(self.ledger.under_way, 0)
+
+    def test_what_was_read_is_judged_later_and_what_is_wrong_is_told(self) -> None:
+        self.answer("db", b'{"id":1,"randomNumber":2}', b"application/json")
+        self.assertEqual([one.rows for one in self.ledger.truth.waiting], [[(1, 2)]])
+        self.ledger.unanswered(self.ledger.begin(target("db")), 1, "EOFError")
+        self.assertIn("/db was not answered (EOFError) in calm", self.ledger.told[0])
+
+
+class ScheduleTest(unittest.TestCase):
+    def test_each_fault_comes_once_in_each_deck(self) -> None:
+        names = list("abcdef")
+        first, again = (schedule.decks(names, random.Random(1)) for _ in range(2))
+        order = [next(first) for _ in range(18)]
+        self.assertEqual(order, [next(again) for _ in range(18)])
+        for deck in range(3):
+            self.assertEqual(sorted(order[deck * 6 : deck * 6 + 6]), names)
+        self.assertNotEqual(order[:6], order[6:12])
+        hungry = schedule.decks(names, random.Random(1), {"b", "e"})
+        self.assertEqual({next(hungry), next(hungry)}, {"b", "e"})
+
+    def test_a_stall_of_the_clients_is_known_before_it_is_over(self) -> None:
+        pulse = Pulse()
+        self.assertEqual(pulse.late_between(10.0, 11.0), 0)
+        pulse.beats.append((10.5, 0.25))
+        pulse.due = 10.75
+        self.assertEqual(pulse.late_between(10.0, 11.0), 0.5)
+        self.assertEqual(pulse.late_between(10.6, 10.7), 0)
+
+    def test_a_short_run_has_no_part_without_replacements(self) -> None:
+        self.assertEqual(schedule.steady_part(1800), (360, 1620))
+        self.assertEqual(schedule.steady_part(180), (0, 0))
+
+    def test_lengths_of_time_are_read(self) -> None:
+        self.assertEqual([schedule.read_length(text) for text in ("90", "90s", "30m", "8h")], [90, 90, 1800, 28800])
+        for text in ("", "0", "-1m", "1d", "half"):
+            with self.assertRaises(Problem):
+                schedule.read_length(text)
+
+    def test_faults_are_chosen_by_name_and_a_single_process_is_not_killed(self) -> None:
+        self.assertEqual(list(choose(None, 2)), list(FAULTS))
+        self.assertNotIn("kill-process", choose(None, 1))
+        self.assertEqual(list(choose("lock,hang", 1)), ["lock", "hang"])
+        for names in ("earthquake", "kill-process"):
+            with self.assertRaises(Problem):
+                choose(names, 1)
+
+
+class DriftTest(unittest.TestCase):
+    def test_the_floors_of_the_first_and_the_last_third_are_compared(self) -> None:
+        def muster(at: float, one: int, other: int, rest: int = 20) -> drift.Muster:
+            samples = [Sample(at, {1: one + more, 2: other}, rest + 9, 7, 2) for more in (50, 0)]
+            found = drift.muster(samples)
+            assert found is not None
+            return found
+
+        early = [muster(20, 100, 180), muster(30, 140, 100)]
+        late = [muster(70, 101, 200), muster(80, 160, 101)]
+        between = [muster(50, 10, 10), muster(60, 10, 10)]
+        found = drift.compare([muster(5, 1, 1), *early, *between, *late, muster(95, 1, 1)], 20, 90)
+        memory, descriptors = found["memory, KiB"], found["descriptors"]
+        assert memory is not None and descriptors is not None
+        self.assertEqual((memory.early, memory.late, descriptors.share), (200, 202, 0.0))
+        self.assertAlmostEqual(memory.share, 0.01)
+        self.assertIsNone(drift.compare(early, 20, 90)["descriptors"], "too few")
+
+    def test_figures_of_different_processes_are_not_compared(self) -> None:
+        def muster(at: float, pid: int) -> drift.Muster:
+            return drift.Muster(at, {pid: 100}, 20)
+
+        self.assertIsNone(drift.compare([muster(1, 7), muster(2, 7), muster(3, 8)], 0, 9)["memory, KiB"])
+        self.assertIsNone(drift.muster([Sample(1, {7: 1}, 9, 0, 0), Sample(2, {8: 1}, 9, 0, 0)]))
+
+    def test_what_the_kernel_says_is_read(self) -> None:
+        self.assertEqual(anonymous("Pss: 9 kB\nAnonymous:          123 kB\n"), 123)
+        table = (
+            "Num RefCount Protocol Flags Type St Inode Path\n"
+            "0: 00000002 00000000 00010000 0001 01 11 /x/.s.PGSQL.5\n"
+            "0: 00000003 00000000 00000000 0001 03 12 /x/.s.PGSQL.5\n"
+            "0: 00000003 00000000 00000000 0001 03 13\n"
+        )
+        self.assertEqual(connected(table, "/x/.s.PGSQL.5"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
