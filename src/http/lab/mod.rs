@@ -1,7 +1,7 @@
 //! The routes of `--lab`: workloads that wait, compute and take a body, so that topologies can be compared under each, and a fault.
 //!
 //! [`wait`] holds a request without holding its worker, [`burn`] keeps a core busy ([`proof`], on the worker or on the
-//! [`side_pool`]), and [`echo`] takes a body, as no other route does. [`panic`] is a fault of ours, to see what becomes of the rest.
+//! [`side_pool`]), and [`echo`] takes a body, as no other route does. [`mod@panic`] is a fault of ours, to see what becomes of the rest.
 //!
 //! **Invariant:** without `--lab` there is no [`Lab`], and none of these routes exists.
 
