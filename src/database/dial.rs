@@ -8,7 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use rand::seq::SliceRandom;
 use socket2::{SockRef, TcpKeepalive};
@@ -134,7 +134,10 @@ async fn open(address: &Address, config: &Config, tls: Option<&Tls>) -> io::Resu
         Ok(Answer::Refused(stream)) => Ok(Socket::Tcp(stream)),
         // The connection is of no use any more; `prefer` is content with another one without TLS.
         Err(error) if tls.is_optional() => {
-            tracing::debug!("{at}: {error}; going on without TLS, as sslmode=prefer allows");
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                tracing::warn!("{at}: {error}; going on without TLS, as sslmode=prefer allows; said once");
+            });
             connect(at, config).await.map(Socket::Tcp)
         }
         Err(error) => Err(error),

@@ -127,6 +127,11 @@ fn a_server_that_is_not_who_it_should_be_is_refused_with_the_mend() {
         .env("PGSSLROOTCERT", &ours)
         .start();
     assert_eq!(get(&server, "/db").status, 200, "{}", server.stderr());
+    // By what the system trusts, which it is told to be our authority alone.
+    let system = secured.url("localhost", "sslrootcert=system");
+    let server = ServerSetup::with_url(&system).env("SSL_CERT_FILE", &ours).start();
+    assert_eq!(get(&server, "/db").status, 200, "{}", server.stderr());
+    expect_refused(ServerSetup::with_url(&system).env("SSL_CERT_FILE", &theirs), "the system's authorities");
     let finished = ServerSetup::of(&["init-db", "--database-url"])
         .arg(secured.url("localhost", &format!("sslmode=verify-full&sslrootcert={theirs}")))
         .run();
