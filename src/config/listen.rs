@@ -17,7 +17,7 @@ pub struct ListenArgs {
     /// The port to listen on; 0 takes a free one, which the banner names.
     #[arg(long, env = "PORT", default_value_t = DEFAULT_PORT)]
     pub port: u16,
-    /// Listen here instead of on host and port; may be repeated.
+    /// Listen here instead of on host and port; may be repeated. Sockets that systemd passes (`LISTEN_FDS`) are used instead of all three.
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Vec<SocketAddr>,
 }

@@ -31,7 +31,7 @@ fn wait_for_silence(manager: &Manager) -> Instant {
 #[test]
 fn a_worker_that_hangs_is_named_and_the_watchdog_hears_nothing_more() {
     let manager = Manager::listen();
-    let unit = manager.unit(&["--workers", "2", "--accept", "handoff", "--lab", "--park-after", "1h"]);
+    let unit = manager.unit(&["--workers", "2", "--accept", "shared", "--lab", "--park-after", "1h"]);
     let server = unit.env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string()).start();
     manager.wait_for("READY=1");
     manager.wait_for("WATCHDOG=1");
