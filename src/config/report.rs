@@ -126,7 +126,12 @@ fn possible_values(argument: &Arg) -> String {
 
 /// Hides the password of a URL or of key=value pairs; where it cannot tell what is secret, it hides more.
 pub fn mask(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return mask_pairs(url) };
+    // `://` may stand in the password of a pair too; before it a scheme has letters, digits and marks (RFC 3986, section 3.1).
+    let is_scheme =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+        return mask_pairs(url);
+    };
     // To the driver the credentials end at the first `@`, and hold whatever stands before it, `/` and `?` too.
     let (credentials, _) = rest.split_once('@').unwrap_or_default();
     let query = rest[credentials.len()..].find('?').map_or(rest.len(), |at| credentials.len() + at);
@@ -167,6 +172,7 @@ mod tests {
         assert_eq!(mask("host=db user=me password=s3cret dbname=x"), "host=db user=me password=***");
         assert_eq!(mask("host=db password='s3 cret' dbname=x"), "host=db password=***");
         assert_eq!(mask("host=db password = s3cret"), "host=db password=***");
+        assert_eq!(mask("host=db password='s3://cret'"), "host=db password=***");
         assert_eq!(mask("postgres://me@db/x?pass%77ord=s3cret"), "postgres://me@db/x?***");
         assert_eq!(mask("postgres://me@db/x?sslmode=disable"), "postgres://me@db/x?sslmode=disable");
         assert_eq!(mask("postgres://db/x"), "postgres://db/x");

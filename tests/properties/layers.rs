@@ -25,7 +25,7 @@ fn run(said: &[(&str, &str, [Option<String>; 3])]) -> Finished {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("plimsoll.toml");
     let mut setup = ServerSetup::of(&["serve", "--show-config", "--config"]).arg(&path);
-    let mut file = String::new();
+    let mut file = Vec::new();
     for (name, variable, [flag, environment, in_file]) in said {
         if let Some(value) = flag {
             setup = setup.arg(format!("--{name}={value}"));
@@ -35,10 +35,10 @@ fn run(said: &[(&str, &str, [Option<String>; 3])]) -> Finished {
         }
         if let Some(value) = in_file {
             // But for DEL, a string of JSON is one of TOML.
-            file.push_str(&format!("{name} = {}\n", serde_json::Value::from(value.as_str())));
+            file.push(format!("{name} = {}", serde_json::Value::from(value.as_str())));
         }
     }
-    std::fs::write(&path, file).expect("a settings file");
+    std::fs::write(&path, file.join("\n")).expect("a settings file");
     setup.run()
 }
 

@@ -62,7 +62,11 @@ fn receive(client: &mut Client, asked: &[&str], already: usize, until: usize) ->
                 Err(_) => break,
             }
         };
-        let is_last = answer.announces_close();
+        // HTTP/1.0 ends with each answer that does not say otherwise (RFC 9112, section 9.3).
+        let is_last = match answer.version.as_str() {
+            "HTTP/1.0" => answer.header("connection") != Some("keep-alive"),
+            _ => answer.announces_close(),
+        };
         answers.push((answer.status, answer.body, is_last));
         if is_last {
             break;

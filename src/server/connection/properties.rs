@@ -39,16 +39,15 @@ fn read(stream: &[u8], piece: usize, takes_bodies: bool) -> Reading {
     let mut reading = Reading { whole: 0, heads: 0, refusal: None };
     let mut held: Vec<u8> = Vec::new();
     for bytes in stream.chunks(piece) {
-        let scanned =
-            if takes_bodies { bodies.feed(&mut scanner, &held, bytes) } else { scanner.feed(bytes) };
-        let (whole, rest) = bytes.split_at(scanned.whole);
+        let found = if takes_bodies { bodies.feed(&mut scanner, &held, bytes) } else { scanner.feed(bytes) };
+        let (whole, rest) = bytes.split_at(found.whole);
         if !whole.is_empty() {
             reading.whole += held.len() + whole.len();
             held.clear();
         }
         held.extend_from_slice(rest);
-        reading.heads += scanned.heads;
-        reading.refusal = scanned.refusal;
+        reading.heads += found.heads;
+        reading.refusal = found.refusal;
         if reading.refusal.is_some() {
             break;
         }
@@ -60,14 +59,14 @@ fn read(stream: &[u8], piece: usize, takes_bodies: bool) -> Reading {
 fn check_ends(stream: &[u8]) {
     let (mut scanner, mut rest, mut heads) = (Scanner::default(), stream, 0);
     loop {
-        let scanned = scanner.feed_one(rest);
-        if scanned.heads == 0 {
-            if scanned.refusal.is_none() {
+        let found = scanner.feed_one(rest);
+        if found.heads == 0 {
+            if found.refusal.is_none() {
                 assert!(!matches!(parse(rest), Ok(Status::Complete(_))), "a head was overlooked");
             }
             break;
         }
-        let head = &rest[..scanned.whole];
+        let head = &rest[..found.whole];
         match parse(head) {
             Ok(Status::Complete(end)) => assert_eq!(end, head.len(), "two ends of one head"),
             Ok(Status::Partial) => panic!("hyper would wait for the rest of a whole head"),
@@ -75,7 +74,7 @@ fn check_ends(stream: &[u8]) {
             Err(_) => return,
         }
         heads += 1;
-        rest = &rest[scanned.whole..];
+        rest = &rest[found.whole..];
     }
     assert_eq!(read(stream, stream.len().max(1), false).heads, heads, "heads one by one and all at once");
 }
