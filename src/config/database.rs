@@ -41,6 +41,9 @@ pub struct DatabaseArgs {
     /// Never more database connections than this, over all workers [default: no bound]
     #[arg(long, value_name = "N", env = "DATABASE_MAX_CONN", value_parser = clap::value_parser!(u32).range(1..))]
     pub database_max_conn: Option<u32>,
+    /// Requests of one worker that may wait for a database connection; one more is answered with 503 at once
+    #[arg(long, value_name = "N", env = "PLIMSOLL_MAX_WAITING", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_waiting: u32,
     /// How requests share database connections
     #[arg(long, env = "PLIMSOLL_DISPATCH", value_enum, default_value_t = Dispatch::Pipelined)]
     pub dispatch: Dispatch,

@@ -34,6 +34,11 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The shortest share of a request's time that a host gets: logging in takes a few round trips and some hashing.
 const SHORTEST_SHARE: Duration = Duration::from_millis(500);
+/// How much longer than a request PostgreSQL waits before it ends a statement by itself, should the cancel be lost.
+const STATEMENT_MARGIN: Duration = Duration::from_millis(500);
+
+/// The longest `statement_timeout` that PostgreSQL takes: its number of milliseconds is an `int4`.
+const LONGEST_STATEMENT_TIMEOUT: Duration = Duration::from_millis(2_147_483_647);
 
 /// How long opening one connection may take in all, authentication and set-up included; the driver's `connect_timeout`
 /// covers only the socket. Each host that is named has its time: the last one may be the one that answers.
@@ -75,7 +80,8 @@ pub(super) struct Connector {
     patience: Duration,
     silent: Silent,
     driver: Driver,
-    statements: Statements,
+    /// What is said on each connection first; nothing where the next statement may meet another session.
+    settings: Option<String>,
     reach: Arc<Reach>,
     newest: Newest,
     ends: Ends,
@@ -113,7 +119,8 @@ impl Line {
     }
 }
 
-/// The line of the connection opened last. A worker opens one connection at a time, which makes "last" the one just asked for.
+/// The line of the connection opened last. Whoever asked the pool for a connection takes it in the same turn of the worker's only
+/// thread in which the connection was opened, which makes "last" the one that was just asked for.
 #[derive(Clone, Default)]
 pub(super) struct Newest(Arc<Mutex<Option<Line>>>);
 
@@ -148,12 +155,13 @@ impl std::fmt::Debug for Newest {
 impl Connector {
     /// For a pool whose requests wait for a connection for so long.
     pub(super) fn new(settings: &PoolSettings, reach: Arc<Reach>) -> Self {
+        let is_cached = settings.statements == Statements::Cached;
         Self {
             patience: share_for_each(&settings.config, settings.wait),
             config: settings.config.clone(),
             silent: Silent::default(),
             driver: settings.driver,
-            statements: settings.statements,
+            settings: is_cached.then(|| session_settings(settings.wait + STATEMENT_MARGIN)),
             reach,
             newest: Newest::default(),
             ends: Ends::default(),
@@ -177,12 +185,8 @@ impl Connector {
             reach: Some(&self.reach),
         };
         let mut opened = hosts::open(&self.config, &manner).await?;
-        if self.statements == Statements::Cached {
-            // By SET and not by start-up options, which poolers refuse. With a custom plan the UPDATE of many rows joins
-            // by hash over a sequential scan and locks rows in table order, and requests of mixed size deadlock.
-            opened
-                .ask(async |client| client.batch_execute("SET plan_cache_mode = force_generic_plan").await)
-                .await?;
+        if let Some(settings) = &self.settings {
+            opened.ask(async |client| client.batch_execute(settings).await).await?;
         }
         let Opened { client, driving, pipeline, address, open } = opened;
         let ends = self.ends.clone();
@@ -202,6 +206,22 @@ impl Connector {
         self.newest.put(line);
         Ok((client, task))
     }
+}
+
+/// What every session is set to, in one round trip; by SET and not by start-up options, which poolers refuse.
+///
+/// With a custom plan the UPDATE of many rows joins by hash over a sequential scan and locks rows in table order, and requests of
+/// mixed size deadlock. A statement that outlives its request is ended by PostgreSQL itself, in case the cancel does not reach it; a
+/// `statement_timeout` in the address's `options` wins, and so does a shorter one of the role or the database.
+/// (<https://www.postgresql.org/docs/current/view-pg-settings.html>: `client` is the source of start-up options, the setting is
+/// in milliseconds, and 0 is none.)
+fn session_settings(statement_timeout: Duration) -> String {
+    let most = statement_timeout.as_millis().min(LONGEST_STATEMENT_TIMEOUT.as_millis());
+    format!(
+        "SET plan_cache_mode = force_generic_plan; \
+         SELECT set_config(name, '{most}', false) FROM pg_catalog.pg_settings \
+          WHERE name = 'statement_timeout' AND source <> 'client' AND setting::int8 NOT BETWEEN 1 AND {most}"
+    )
 }
 
 /// Says why a connection ended: aloud where what came over it was not PostgreSQL's protocol.

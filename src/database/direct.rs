@@ -11,10 +11,12 @@ use bytes::BytesMut;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend::{self, BindError};
 use postgres_protocol::types::{self, ArrayDimension};
+use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::error::Error;
+use super::lanes::{Work, Works};
 use super::statements::{FORTUNES, UPDATE_WORLDS, WORLD_BY_ID};
 use super::wire::{Pipeline, Row, Rows};
 use super::world::World;
@@ -30,42 +32,84 @@ const FORTUNES_ROOM: usize = 1024;
 const BINARY: [i16; 1] = [1];
 
 /// One connection's prepared statements.
-#[derive(Clone)]
-pub(super) struct Direct(Pipeline);
+pub(super) struct Direct {
+    pipeline: Pipeline,
+    world_by_id: OnceCell<()>,
+    fortunes: OnceCell<()>,
+    update_worlds: OnceCell<()>,
+}
 
 impl Direct {
-    /// Prepares the statements on a fresh connection. The driver prepares those with columns first, to see that the tables
-    /// have what is read from them; its own statements go again.
-    pub(super) async fn prepare(client: &Client, pipeline: Pipeline) -> Result<Self, Error> {
-        check_columns(client, WORLD_BY_ID, &[is_number, is_number]).await?;
-        check_columns(client, FORTUNES, &[is_number, is_text]).await?;
-        let statements =
-            [(WORLD_BY_ID_NAME, WORLD_BY_ID), (FORTUNES_NAME, FORTUNES), (UPDATE_WORLDS_NAME, UPDATE_WORLDS)];
-        for (name, text) in statements {
-            let parse = |out: &mut BytesMut| {
-                // Neither holds a zero byte, which is all that could be refused.
-                let _ = frontend::parse(name, text, [], out);
-                frontend::sync(out);
-            };
-            pipeline.ask(NonZeroU32::MIN, 0, parse)?.await?;
+    /// Prepares the statements on a fresh connection. The driver prepares those with columns first, to see that the tables have what
+    /// is read from them; its own statements go again. But those that `held` work needs are prepared for their first query.
+    pub(super) async fn prepare(client: &Client, pipeline: Pipeline, held: Works) -> Result<Self, Error> {
+        let direct = Self {
+            pipeline,
+            world_by_id: OnceCell::new(),
+            fortunes: OnceCell::new(),
+            update_worlds: OnceCell::new(),
+        };
+        if !held.has(Work::Read) {
+            direct.prepare_world_by_id(client).await?;
         }
-        Ok(Self(pipeline))
+        if !held.has(Work::Fortunes) {
+            direct.prepare_fortunes(client).await?;
+        }
+        if !held.has(Work::Write) {
+            direct.prepare_update_worlds().await?;
+        }
+        Ok(direct)
     }
 
-    /// One row of `world`.
-    pub(super) async fn world(&self, id: i32) -> Result<World, Error> {
-        let rows = self.0.ask(NonZeroU32::MIN, WORLD_ROOM, |out| ask_for_world(id, out))?.await?;
+    async fn prepare_world_by_id(&self, client: &Client) -> Result<(), Error> {
+        let prepare = || async {
+            check_columns(client, WORLD_BY_ID, &[is_number, is_number]).await?;
+            self.parse(WORLD_BY_ID_NAME, WORLD_BY_ID).await
+        };
+        self.world_by_id.get_or_try_init(prepare).await.copied()
+    }
+
+    async fn prepare_fortunes(&self, client: &Client) -> Result<(), Error> {
+        let prepare = || async {
+            check_columns(client, FORTUNES, &[is_number, is_text]).await?;
+            self.parse(FORTUNES_NAME, FORTUNES).await
+        };
+        self.fortunes.get_or_try_init(prepare).await.copied()
+    }
+
+    async fn prepare_update_worlds(&self) -> Result<(), Error> {
+        self.update_worlds.get_or_try_init(|| self.parse(UPDATE_WORLDS_NAME, UPDATE_WORLDS)).await.copied()
+    }
+
+    async fn parse(&self, name: &str, text: &str) -> Result<(), Error> {
+        let parse = |out: &mut BytesMut| {
+            // Neither holds a zero byte, which is all that could be refused.
+            let _ = frontend::parse(name, text, [], out);
+            frontend::sync(out);
+        };
+        self.pipeline.ask(NonZeroU32::MIN, 0, parse)?.await.map(drop)
+    }
+
+    /// The row of `world` with this id.
+    pub(super) async fn world(&self, client: &Client, id: i32) -> Result<World, Error> {
+        if !self.world_by_id.initialized() {
+            self.prepare_world_by_id(client).await?;
+        }
+        let rows = self.pipeline.ask(NonZeroU32::MIN, WORLD_ROOM, |out| ask_for_world(id, out))?.await?;
         rows.iter().next().ok_or(Error::MissingRow).and_then(world)
     }
 
     /// The rows of `world` with these ids, in their order.
-    pub(super) async fn worlds(&self, ids: &[i32]) -> Result<Vec<World>, Error> {
+    pub(super) async fn worlds(&self, client: &Client, ids: &[i32]) -> Result<Vec<World>, Error> {
         // At most 500 by the route's rule.
         let Some(queries) = u32::try_from(ids.len()).ok().and_then(NonZeroU32::new) else {
             return Ok(Vec::new());
         };
+        if !self.world_by_id.initialized() {
+            self.prepare_world_by_id(client).await?;
+        }
         let ask = |out: &mut BytesMut| ids.iter().for_each(|id| ask_for_world(*id, out));
-        let rows = self.0.ask(queries, ids.len() * WORLD_ROOM, ask)?.await?;
+        let rows = self.pipeline.ask(queries, ids.len() * WORLD_ROOM, ask)?.await?;
         if rows.len() != ids.len() {
             return Err(Error::MissingRow);
         }
@@ -77,14 +121,21 @@ impl Direct {
     }
 
     /// All rows of `fortune`.
-    pub(super) async fn fortunes(&self) -> Result<Rows, Error> {
-        self.0.ask(NonZeroU32::MIN, FORTUNES_ROOM, |out| query(FORTUNES_NAME, &[], out))?.await
+    pub(super) async fn fortunes(&self, client: &Client) -> Result<Rows, Error> {
+        if !self.fortunes.initialized() {
+            self.prepare_fortunes(client).await?;
+        }
+        self.pipeline.ask(NonZeroU32::MIN, FORTUNES_ROOM, |out| query(FORTUNES_NAME, &[], out))?.await
     }
 
     /// Writes new numbers; `ids` are distinct and ascending.
     pub(super) async fn update_worlds(&self, ids: &[i32], numbers: &[i32]) -> Result<(), Error> {
+        if !self.update_worlds.initialized() {
+            self.prepare_update_worlds().await?;
+        }
         let parameters = [Parameter::Numbers(ids), Parameter::Numbers(numbers)];
-        self.0.ask(NonZeroU32::MIN, 0, |out| query(UPDATE_WORLDS_NAME, &parameters, out))?.await.map(drop)
+        let ask = |out: &mut BytesMut| query(UPDATE_WORLDS_NAME, &parameters, out);
+        self.pipeline.ask(NonZeroU32::MIN, 0, ask)?.await.map(drop)
     }
 }
 

@@ -182,6 +182,12 @@ fn mend(code: &SqlState) -> &'static str {
             "; this server is a standby, or default_transaction_read_only is on: name the primary, or several hosts with \
              target_session_attrs=read-write"
         }
+        code if *code == SqlState::DISK_FULL => {
+            "; free space where PostgreSQL's data lie, and writes go on by themselves"
+        }
+        code if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => {
+            "; pg_blocking_pids(pid) says for the sessions of pg_stat_activity who holds them up"
+        }
         code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => {
             "; behind a transaction pooler set --statements unnamed"
         }

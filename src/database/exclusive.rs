@@ -6,18 +6,20 @@
 //! **Invariant:** a connection goes back to the pool only when all its answers have come; any other end closes it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
+use deadpool_postgres::{Object, ObjectId, Pool, PoolError, TimeoutType};
 use rand::rngs::SmallRng;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::backoff::Backoff;
-use super::connect::Ends;
+use super::connect::{Ends, Line, Newest};
 use super::error::Error;
+use super::lanes::Works;
 use super::places::{Place, Places};
 use super::pool::{self, PoolSettings};
 use super::queue::Queue;
@@ -29,6 +31,8 @@ use crate::telemetry::counters::WorkerCounters;
 /// A worker's pool, used one request at a time.
 pub(super) struct Exclusive {
     pool: Pool,
+    newest: Newest,
+    lines: Rc<Lines>,
     settings: PoolSettings,
     /// As many as the pool may have connections; whoever asks the pool has one.
     places: Rc<Places>,
@@ -41,6 +45,9 @@ pub(super) struct Exclusive {
     queue: Queue,
     shown: Rc<Shown>,
 }
+
+/// The lines of the pool's connections, to cancel what runs on them.
+type Lines = RefCell<HashMap<ObjectId, Line>>;
 
 /// What others see of the pool.
 struct Shown {
@@ -58,6 +65,7 @@ pub(super) struct Checkout {
     object: Option<Object>,
     statements: Statements,
     pool: Pool,
+    lines: Rc<Lines>,
     shown: Rc<Shown>,
     /// The renewals that there had been when it was taken.
     renewals: u32,
@@ -73,7 +81,7 @@ impl Exclusive {
         random: SmallRng,
         counters: Arc<WorkerCounters>,
     ) -> Result<Self, deadpool_postgres::BuildError> {
-        let (pool, _, ends) = super::pool::build(&settings, reach)?;
+        let (pool, newest, ends) = super::pool::build(&settings, reach)?;
         counters.pool.max_size.set(settings.first_size());
         let shown = Rc::new(Shown {
             reach: reach.member(),
@@ -85,13 +93,15 @@ impl Exclusive {
         tokio::task::spawn_local(forget_closed(ends, pool.clone(), Rc::clone(&shown)));
         Ok(Self {
             pool,
+            newest,
+            lines: Rc::default(),
             places: Places::new(settings.first_size() as usize),
+            queue: Queue::new(settings.max_waiting, counters),
             settings,
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
             attempting: Cell::new(false),
-            queue: Queue::new(counters),
             shown,
         })
     }
@@ -108,6 +118,7 @@ impl Exclusive {
             object: Some(object),
             statements: Statements::Unnamed,
             pool: self.pool.clone(),
+            lines: Rc::clone(&self.lines),
             shown: Rc::clone(&self.shown),
             renewals: self.shown.renewals.get(),
             _place: place,
@@ -115,7 +126,7 @@ impl Exclusive {
         if new && self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
             self.shown.counters.reconnects.note();
         }
-        let prepared = Statements::prepare(checkout.object()?, self.settings.statements);
+        let prepared = Statements::prepare(checkout.object()?, self.settings.statements, Works::default());
         match tokio::time::timeout_at(deadline, prepared).await {
             Err(_) => return Err(Error::Deadline),
             Ok(Err(error)) => {
@@ -157,7 +168,10 @@ impl Exclusive {
             let got = self.pool.get().await;
             drop(attempt);
             match got {
-                Ok(object) => return Ok((object, place)),
+                Ok(object) => {
+                    self.note_line(&object);
+                    return Ok((object, place));
+                }
                 Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Error::Deadline),
                 Err(error) => self.note_failure(pool::trouble(&error)),
             }
@@ -180,9 +194,23 @@ impl Exclusive {
         self.shown.set_size(&self.pool);
     }
 
+    /// For when the worker ends: what is dropped from here on starts no task.
+    pub(super) fn close(&self) {
+        self.lines.borrow_mut().clear();
+    }
+
     /// Those who wait.
     pub(super) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// Keeps the line of a connection that was opened just now, and forgets those that are gone.
+    fn note_line(&self, object: &Object) {
+        if let Some(line) = self.newest.take() {
+            let mut lines = self.lines.borrow_mut();
+            lines.retain(|_, line| !line.task.is_finished());
+            lines.insert(Object::id(object), line);
+        }
     }
 
     fn note_failure(&self, trouble: Trouble) {
@@ -309,10 +337,14 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
+            let line = self.lines.borrow_mut().remove(&Object::id(&object));
             if !object.is_closed() {
                 self.shown.replaced.given_up();
+                // An answer may still be pending on it, and PostgreSQL need not go on with it.
+                if let Some(line) = line {
+                    line.end(object.cancel_token());
+                }
             }
-            // An answer may still be pending on it.
             drop(Object::take(object));
             self.shown.give_back();
             self.shown.set_size(&self.pool);

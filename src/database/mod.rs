@@ -61,7 +61,7 @@ pub(crate) use wire::properties::check_answers;
 use crate::config::database::Dispatch;
 use crate::telemetry::counters::WorkerCounters;
 use fortune::FortuneRows;
-use reach::Topic;
+use lanes::Work;
 use renewal::Renewal;
 use session::{Access, Way};
 use statements::Statements;
@@ -108,7 +108,7 @@ impl Database {
     pub(crate) async fn random_world(&self, deadline: Instant) -> Result<World, Error> {
         let id = world::random_number(&mut self.random.borrow_mut());
         let read = async |client: &Client, statements: &Statements| statements.world(client, id).await;
-        self.access.run(Topic::Worlds, 1, deadline, read).await
+        self.access.run(Work::Read, 1, deadline, read).await
     }
 
     /// `count` random rows of `world`, which may repeat.
@@ -139,7 +139,7 @@ impl Database {
         };
         let queries = u32::from(count) + 1;
         self.access
-            .run(Topic::Updates, queries, deadline, async |client, statements| {
+            .run(Work::Write, queries, deadline, async |client, statements| {
                 let mut worlds = statements.worlds(client, &ids).await?;
                 statements.update_worlds(client, &ids, &numbers).await?;
                 for (world, number) in worlds.iter_mut().zip(&numbers) {
@@ -153,7 +153,7 @@ impl Database {
     /// All rows of `fortune`.
     pub(crate) async fn fortunes(&self, deadline: Instant) -> Result<FortuneRows, Error> {
         let read = async |client: &Client, statements: &Statements| statements.fortunes(client).await;
-        self.access.run(Topic::Fortunes, 1, deadline, read).await
+        self.access.run(Work::Fortunes, 1, deadline, read).await
     }
 
     /// Ends all connections; for when the worker ends.
@@ -165,7 +165,7 @@ impl Database {
         // At most 500 by the route's rule.
         let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let read = async |client: &Client, statements: &Statements| statements.worlds(client, ids).await;
-        self.access.run(Topic::Worlds, queries, deadline, read).await
+        self.access.run(Work::Read, queries, deadline, read).await
     }
 
     fn random_numbers(&self, count: u16) -> Vec<i32> {

@@ -29,8 +29,10 @@ pub(crate) struct PoolSettings {
     pub(crate) config: Config,
     /// This worker's share of `connections_total`, which a reload may change.
     pub(crate) size: watch::Receiver<PoolSize>,
-    /// How long a request may wait for a checkout.
+    /// How long a request may wait for a checkout, and in all.
     pub(crate) wait: Duration,
+    /// How many requests of this worker may wait for a connection.
+    pub(crate) max_waiting: u32,
     /// Who sends queries.
     pub(crate) driver: Driver,
     /// How statements are sent.

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use super::error::Error;
 use crate::telemetry::counters::WorkerCounters;
 
-/// Requests that wait at the most; past it they are refused at once.
-const MOST_WAITING: u32 = 16_384;
-
 /// Those who wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     waiting: Cell<u32>,
+    /// So many at the most; past it they are refused at once.
+    max_waiting: u32,
     counters: Arc<WorkerCounters>,
 }
 
@@ -23,14 +22,14 @@ pub(super) struct Queue {
 pub(super) struct Waiting<'a>(&'a Queue);
 
 impl Queue {
-    /// An empty queue, whose length the counters show.
-    pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
-        Self { waiting: Cell::new(0), counters }
+    /// An empty queue for so many, whose length the counters show.
+    pub(super) fn new(max_waiting: u32, counters: Arc<WorkerCounters>) -> Self {
+        Self { waiting: Cell::new(0), max_waiting, counters }
     }
 
     /// Counts one more in, if there is room.
     pub(super) fn join(&self) -> Result<Waiting<'_>, Error> {
-        if self.len() >= MOST_WAITING {
+        if self.len() >= self.max_waiting {
             return Err(Error::Overloaded);
         }
         self.set_len(self.len() + 1);
@@ -60,12 +59,12 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_until_one_leaves() {
-        let queue = Queue::default();
-        let mut waiting: Vec<Waiting<'_>> = (0..MOST_WAITING).map(|_| queue.join().unwrap()).collect();
+        let queue = Queue::new(5, Arc::default());
+        let mut waiting: Vec<Waiting<'_>> = (0..5).map(|_| queue.join().unwrap()).collect();
         assert!(matches!(queue.join(), Err(Error::Overloaded)));
         waiting.pop();
-        assert_eq!(queue.len(), MOST_WAITING - 1);
-        assert_eq!(queue.counters.pool.waiting.read(), MOST_WAITING - 1);
+        assert_eq!(queue.len(), 4);
+        assert_eq!(queue.counters.pool.waiting.read(), 4);
         assert!(queue.join().is_ok());
     }
 }

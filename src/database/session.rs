@@ -15,9 +15,9 @@ use tokio_postgres::Client;
 use super::error::Error;
 use super::exclusive::{Checkout, Exclusive};
 use super::gate::Gate;
-use super::lanes::{Lanes, Ticket};
+use super::lanes::{Lanes, Ticket, Work};
 use super::queue::Queue;
-use super::reach::{Reach, Topic};
+use super::reach::Reach;
 use super::renewal::Renewal;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
@@ -94,24 +94,25 @@ impl Access {
 
     /// Ends all connections; for when the worker ends.
     pub(super) fn close(&self) {
-        if let Way::Pipelined(lanes) = &self.way {
-            lanes.close();
+        match &self.way {
+            Way::Pipelined(lanes) => lanes.close(),
+            Way::Exclusive(pool) => pool.close(),
         }
     }
 
     /// Takes a place for `queries` queries, and says since when the request has it; waits for one until the deadline.
-    async fn enter(&self, queries: u32, deadline: Instant) -> Result<(Session, Instant), Error> {
+    async fn enter(&self, work: Work, queries: u32, deadline: Instant) -> Result<(Session, Instant), Error> {
         let begun = deadline.checked_sub(self.patience).unwrap_or(deadline);
         // Nearly always there is one, and then nothing is measured: what passed since the request began is none of its wait.
         if let Way::Pipelined(lanes) = &self.way
             && !self.gate.is_shut()
-            && let Some(ticket) = lanes.enter_at_once(queries, deadline)
+            && let Some(ticket) = lanes.enter_at_once(work, queries, deadline)
         {
             self.counters.pool_wait.note_nothing();
             return Ok((Session { hold: Hold::Ticket(ticket), deadline }, begun));
         }
         let mut has_waited = false;
-        let mut waiting = pin!(self.wait(queries, deadline));
+        let mut waiting = pin!(self.wait(work, queries, deadline));
         let hold = poll_fn(|cx| {
             let poll = waiting.as_mut().poll(cx);
             has_waited |= poll.is_pending();
@@ -129,35 +130,35 @@ impl Access {
     }
 
     /// Waits until nobody holds requests back, and then for a place.
-    async fn wait(&self, queries: u32, deadline: Instant) -> Result<Hold, Error> {
+    async fn wait(&self, work: Work, queries: u32, deadline: Instant) -> Result<Hold, Error> {
         if self.gate.is_shut() {
             self.gate.pass(self.way.queue(), deadline).await?;
         }
         Ok(match &self.way {
-            Way::Pipelined(lanes) => Hold::Ticket(lanes.enter(queries, deadline).await?),
+            Way::Pipelined(lanes) => Hold::Ticket(lanes.enter(work, queries, deadline).await?),
             Way::Exclusive(pool) => Hold::Checkout(Box::new(pool.check_out(deadline).await?)),
         })
     }
 
-    /// Runs `work` on a place of its own and gives the place back as the outcome allows.
+    /// Runs `ask`, which is work of this kind, on a place of its own and gives the place back as the outcome allows.
     pub(super) async fn run<T>(
         &self,
-        topic: Topic,
+        work: Work,
         queries: u32,
         deadline: Instant,
-        work: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
+        ask: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (session, since) =
-            self.enter(queries, deadline).await.inspect_err(|error| self.note_failure(topic, error))?;
+            self.enter(work, queries, deadline).await.inspect_err(|error| self.note_failure(work, error))?;
         let outcome = match &session.hold {
             // The lane's watch ends the lane at the deadline, and the work with it.
-            Hold::Ticket(ticket) => match work(ticket.client(), ticket.statements()).await {
+            Hold::Ticket(ticket) => match ask(ticket.client(), ticket.statements()).await {
                 Err(Error::Lost) if ticket.was_ended() => Err(Error::Deadline),
                 outcome => session.settle(outcome),
             },
             Hold::Checkout(checkout) => {
-                let work = async { work(checkout.client()?, checkout.statements()).await };
-                match tokio::time::timeout_at(session.deadline, work).await {
+                let answer = async { ask(checkout.client()?, checkout.statements()).await };
+                match tokio::time::timeout_at(session.deadline, answer).await {
                     Ok(outcome) => session.settle(outcome),
                     Err(_) => Err(Error::Deadline),
                 }
@@ -166,14 +167,14 @@ impl Access {
         if outcome.is_ok() {
             self.counters.database_time.note(Instant::now().saturating_duration_since(since));
             if self.reach.is_refused() {
-                self.reach.answer(topic);
+                self.reach.answer(work);
             }
         }
-        outcome.inspect_err(|error| self.note_failure(topic, error))
+        outcome.inspect_err(|error| self.note_failure(work, error))
     }
 
     #[cold]
-    fn note_failure(&self, topic: Topic, error: &Error) {
+    fn note_failure(&self, work: Work, error: &Error) {
         self.counters.note_failure(error.failure());
         if error.is_read_only() && self.renewal.is_due(Instant::now()) {
             tracing::warn!("PostgreSQL takes no writes any more; this worker looks for a server that does");
@@ -183,7 +184,7 @@ impl Access {
             }
         }
         if let Some(trouble) = error.trouble() {
-            self.reach.refuse(topic, trouble);
+            self.reach.refuse(work, trouble);
         }
     }
 }

@@ -3,12 +3,14 @@
 //! **Invariant:** a query is one Bind, one Execute and one Sync of its own; nothing is batched behind a shared Sync.
 
 use deadpool_postgres::ClientWrapper;
+use tokio::sync::OnceCell;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
 use super::direct::Direct;
 use super::error::Error;
 use super::fortune::{FortuneRows, Source};
+use super::lanes::{Work, Works};
 use super::world::World;
 use crate::config::database::Statements as Mode;
 
@@ -22,26 +24,45 @@ pub(super) const UPDATE_WORLDS: &str = include_str!("../../sql/queries/update_wo
 const UPDATE_WORLD: &str = include_str!("../../sql/queries/update_world.sql");
 
 /// How one connection's statements are named.
-#[derive(Clone)]
 pub(super) enum Statements {
     /// Prepared on this connection.
-    Cached { world_by_id: Statement, fortunes: Statement, update_worlds: Statement },
+    Cached { world_by_id: Prepared, fortunes: Prepared, update_worlds: Prepared },
     /// Parsed anew each time: behind a transaction pooler the next query may meet another server process.
     Unnamed,
     /// Prepared on this connection, and sent past the driver.
     Direct(Direct),
 }
 
+/// A statement of one connection, prepared as it is opened, or else for the first query.
+pub(super) struct Prepared {
+    text: &'static str,
+    statement: OnceCell<Statement>,
+}
+
+impl Prepared {
+    async fn new(client: &ClientWrapper, text: &'static str, later: bool) -> Result<Self, Error> {
+        let statement = if later { None } else { Some(client.prepare_cached(text).await?) };
+        Ok(Self { text, statement: OnceCell::new_with(statement) })
+    }
+
+    async fn get(&self, client: &Client) -> Result<&Statement, Error> {
+        match self.statement.get() {
+            Some(statement) => Ok(statement),
+            None => Ok(self.statement.get_or_try_init(|| client.prepare(self.text)).await?),
+        }
+    }
+}
+
 impl Statements {
-    /// Prepares what this connection will need, or finds it prepared.
-    pub(super) async fn prepare(client: &ClientWrapper, mode: Mode) -> Result<Self, Error> {
+    /// Prepares what this connection will need, or finds it prepared; what work that is `held` needs is prepared later.
+    pub(super) async fn prepare(client: &ClientWrapper, mode: Mode, held: Works) -> Result<Self, Error> {
         if mode == Mode::Unnamed {
             return Ok(Self::Unnamed);
         }
         let (world_by_id, fortunes, update_worlds) = tokio::try_join!(
-            client.prepare_cached(WORLD_BY_ID),
-            client.prepare_cached(FORTUNES),
-            client.prepare_cached(UPDATE_WORLDS),
+            Prepared::new(client, WORLD_BY_ID, held.has(Work::Read)),
+            Prepared::new(client, FORTUNES, held.has(Work::Fortunes)),
+            Prepared::new(client, UPDATE_WORLDS, held.has(Work::Write)),
         )?;
         Ok(Self::Cached { world_by_id, fortunes, update_worlds })
     }
@@ -49,9 +70,11 @@ impl Statements {
     /// The row of `world` with this id.
     pub(super) async fn world(&self, client: &Client, id: i32) -> Result<World, Error> {
         let row = match self {
-            Self::Cached { world_by_id, .. } => client.query_opt(world_by_id, &[&id]).await?,
+            Self::Cached { world_by_id, .. } => {
+                client.query_opt(world_by_id.get(client).await?, &[&id]).await?
+            }
             Self::Unnamed => client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await?,
-            Self::Direct(direct) => return direct.world(id).await,
+            Self::Direct(direct) => return direct.world(client, id).await,
         };
         let row = row.ok_or(Error::MissingRow)?;
         Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
@@ -60,7 +83,7 @@ impl Statements {
     /// The rows of `world` with these ids, in their order: a query each, all in flight together.
     pub(super) async fn worlds(&self, client: &Client, ids: &[i32]) -> Result<Vec<World>, Error> {
         match self {
-            Self::Direct(direct) => direct.worlds(ids).await,
+            Self::Direct(direct) => direct.worlds(client, ids).await,
             _ => futures_util::future::try_join_all(ids.iter().map(|id| self.world(client, *id))).await,
         }
     }
@@ -68,9 +91,11 @@ impl Statements {
     /// All rows of `fortune`, in no order.
     pub(super) async fn fortunes(&self, client: &Client) -> Result<FortuneRows, Error> {
         Ok(FortuneRows(match self {
-            Self::Cached { fortunes, .. } => Source::Driver(client.query(fortunes, &[]).await?),
+            Self::Cached { fortunes, .. } => {
+                Source::Driver(client.query(fortunes.get(client).await?, &[]).await?)
+            }
             Self::Unnamed => Source::Driver(client.query_typed(FORTUNES, &[]).await?),
-            Self::Direct(direct) => Source::Direct(direct.fortunes().await?),
+            Self::Direct(direct) => Source::Direct(direct.fortunes(client).await?),
         }))
     }
 
@@ -83,7 +108,7 @@ impl Statements {
     ) -> Result<(), Error> {
         match self {
             Self::Cached { update_worlds, .. } => {
-                client.execute(update_worlds, &[&ids, &numbers]).await?;
+                client.execute(update_worlds.get(client).await?, &[&ids, &numbers]).await?;
             }
             // An unnamed statement's plan is always a custom one, and with it the array form deadlocks (see `connect`): one
             // pipelined UPDATE for each row, in id order.

@@ -171,6 +171,7 @@ mod tests {
             config: "host=127.0.0.1 port=1 user=nobody".parse().unwrap(),
             size: tokio::sync::watch::channel(PoolSize { least: 1, most: 1 }).1,
             wait: args.limits.request_deadline,
+            max_waiting: args.database.max_waiting,
             driver: args.database.driver,
             statements: args.database.statements,
         };

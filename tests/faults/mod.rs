@@ -17,6 +17,9 @@ mod vanished;
 mod supply;
 mod systemd;
 mod down;
+mod exhausted;
+mod locked;
+mod slow;
 
 use std::fmt::Display;
 

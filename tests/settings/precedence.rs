@@ -136,6 +136,7 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
             .env("PLIMSOLL_HEADER_TIMEOUT", "5s")
             .env("PLIMSOLL_DRAIN_GRACE", "100ms")
             .env("PLIMSOLL_DRAIN_DEADLINE", "9s")
+            .env("PLIMSOLL_MAX_WAITING", "99")
             .env("PLIMSOLL_DATABASE_WAIT", "8s"),
     );
     for (name, value) in [
@@ -152,6 +153,7 @@ fn environment_names_are_plimsoll_and_the_flag_in_capitals() {
         ("header-timeout", "5s"),
         ("drain-grace", "100ms"),
         ("drain-deadline", "9s"),
+        ("max-waiting", "99"),
         ("database-wait", "8s"),
     ] {
         let (shown, from) = setting(&shown, name);

@@ -39,6 +39,7 @@ pub(super) fn settings(
                 config: config.clone(),
                 size,
                 wait: args.limits.request_deadline,
+                max_waiting: args.database.max_waiting,
                 driver: args.database.driver,
                 statements: args.database.statements,
             };

@@ -17,7 +17,17 @@ use super::super::connect::Line;
 use super::super::statements::Statements;
 use super::Lanes;
 use super::choose::{self, Load};
+use super::held::{Work, Works};
 use crate::telemetry::counters::{MOST_LANES_SHOWN, WorkerCounters};
+
+/// A request on a lane.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    deadline: Instant,
+    /// Its place in the order of the lane's requests.
+    number: u64,
+    work: Work,
+}
 
 /// A leased database connection with its prepared statements.
 pub(super) struct Lane {
@@ -29,7 +39,17 @@ pub(super) struct Lane {
     /// Queries answered since its pace was last noted.
     answered: Cell<u32>,
     deep_from: Cell<u32>,
-    deadlines: RefCell<Slab<Instant>>,
+    /// Work that was answered in full since its pace was last noted.
+    finished: Cell<Works>,
+    /// For how long nothing was answered of what is in flight.
+    quiet: Cell<Duration>,
+    /// That was too long: it takes no further request until something is answered.
+    stuck: Cell<bool>,
+    /// It is for held work alone.
+    trial: Cell<bool>,
+    /// Requests that ever entered.
+    entered: Cell<u64>,
+    under_way: RefCell<Slab<UnderWay>>,
     ended: Cell<bool>,
     /// There are to be fewer lanes than there are: it takes no further request.
     surplus: Cell<bool>,
@@ -54,7 +74,12 @@ impl Lane {
             in_flight: Cell::new(0),
             answered: Cell::new(0),
             deep_from: Cell::new(choose::LEAST_DEEP),
-            deadlines: RefCell::default(),
+            finished: Cell::default(),
+            quiet: Cell::default(),
+            stuck: Cell::new(false),
+            trial: Cell::new(false),
+            entered: Cell::new(0),
+            under_way: RefCell::default(),
             ended: Cell::new(false),
             surplus: Cell::new(false),
             retired: Cell::new(false),
@@ -84,13 +109,44 @@ impl Lane {
 
     /// How much it carries; nothing if it is closed or takes no further request.
     pub(super) fn load(&self) -> Option<Load> {
-        (!self.is_closed() && !self.is_surplus())
+        (!self.trial.get()).then(|| self.load_of_any()).flatten()
+    }
+
+    /// The same, also where it is for held work alone.
+    pub(super) fn load_of_any(&self) -> Option<Load> {
+        (!self.is_closed() && !self.is_surplus() && !self.stuck.get())
             .then(|| Load { in_flight: self.in_flight(), deep_from: self.deep_from.get() })
     }
 
-    /// Takes note of its pace: what it answered since the last time, which was so long ago.
-    pub(super) fn note_pace(&self, since: Duration) {
-        self.deep_from.set(choose::deep_from(self.answered.take(), since));
+    /// Whether it is for held work alone.
+    pub(super) fn is_trial(&self) -> bool {
+        self.trial.get()
+    }
+
+    pub(super) fn set_trial(&self, trial: bool) {
+        self.trial.set(trial);
+    }
+
+    /// Whether nothing was answered on it for too long.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.get()
+    }
+
+    /// Takes note of its pace: what it answered since the last time, which was so long ago. Gives what work that was, and what work
+    /// it is stuck with where nothing was answered for as long as `stuck_after`.
+    pub(super) fn note_pace(&self, since: Duration, stuck_after: Duration) -> (Works, Option<Work>) {
+        let answered = self.answered.take();
+        self.deep_from.set(choose::deep_from(answered, since));
+        let is_quiet = answered == 0 && self.in_flight() > 0;
+        self.quiet.set(if is_quiet { self.quiet.get() + since } else { Duration::ZERO });
+        let first = (self.quiet.get() > stuck_after).then(|| self.first_under_way()).flatten();
+        self.stuck.set(first.is_some());
+        (self.finished.take(), first)
+    }
+
+    /// What PostgreSQL has been asked for longest.
+    fn first_under_way(&self) -> Option<Work> {
+        self.under_way.borrow().iter().map(|(_, one)| *one).min_by_key(|one| one.number).map(|one| one.work)
     }
 
     /// Whether the connection is gone or given up.
@@ -100,7 +156,7 @@ impl Lane {
 
     /// Whether a request on it has outlived its deadline.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.deadlines.borrow().iter().any(|(_, deadline)| *deadline <= now)
+        self.under_way.borrow().iter().any(|(_, one)| one.deadline <= now)
     }
 
     /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.
@@ -171,15 +227,17 @@ pub(in crate::database) struct Ticket {
     lanes: Rc<Lanes>,
     lane: Rc<Lane>,
     queries: u32,
-    /// Where the deadline stands, until the request has all its answers.
-    deadline: Option<usize>,
+    /// Where it stands among those under way, until it has all its answers.
+    key: Option<usize>,
 }
 
 impl Ticket {
-    pub(super) fn new(lanes: Rc<Lanes>, lane: Rc<Lane>, queries: u32, deadline: Instant) -> Self {
+    pub(super) fn new(lanes: Rc<Lanes>, lane: Rc<Lane>, work: Work, queries: u32, deadline: Instant) -> Self {
         lane.enter(queries);
-        let deadline = lane.deadlines.borrow_mut().insert(deadline);
-        Self { lanes, lane, queries, deadline: Some(deadline) }
+        let number = lane.entered.get();
+        lane.entered.set(number + 1);
+        let key = lane.under_way.borrow_mut().insert(UnderWay { deadline, number, work });
+        Self { lanes, lane, queries, key: Some(key) }
     }
 
     /// The connection to send on.
@@ -199,29 +257,32 @@ impl Ticket {
 
     /// All answers have come: the place is free at once.
     pub(in crate::database) fn finish(mut self) {
-        self.forget_deadline();
+        if let Some(one) = self.leave_the_others() {
+            self.lane.finished.set(self.lane.finished.get().with(one.work));
+        }
         self.lane.leave(self.queries);
         self.lanes.left();
     }
 
-    fn forget_deadline(&mut self) -> bool {
-        self.deadline.take().map(|key| self.lane.deadlines.borrow_mut().remove(key)).is_some()
+    fn leave_the_others(&mut self) -> Option<UnderWay> {
+        self.key.take().map(|key| self.lane.under_way.borrow_mut().remove(key))
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.forget_deadline() || self.lane.is_closed() {
+        let Some(one) = self.leave_the_others() else { return };
+        if self.lane.is_closed() {
             return;
         }
         // The client left, or one query of many failed: the other answers are still to come.
         let (lanes, lane, queries) = (Rc::clone(&self.lanes), Rc::clone(&self.lane), self.queries);
         let patience = Instant::now() + lanes.settings.wait;
-        let key = lane.deadlines.borrow_mut().insert(patience);
+        let key = lane.under_way.borrow_mut().insert(UnderWay { deadline: patience, ..one });
         tokio::task::spawn_local(async move {
             // An empty query is answered after everything before it; it fails only with the lane itself.
             let _ = lane.client().simple_query("").await;
-            lane.deadlines.borrow_mut().remove(key);
+            lane.under_way.borrow_mut().remove(key);
             lane.leave(queries);
             lanes.left();
         });

@@ -23,10 +23,13 @@ use super::replaced::Replaced;
 use crate::telemetry::counters::WorkerCounters;
 
 mod choose;
+mod held;
 mod lane;
 mod open;
 mod watch;
 
+use held::Held;
+pub(super) use held::{Work, Works};
 use lane::Lane;
 pub(super) use lane::Ticket;
 
@@ -46,6 +49,9 @@ pub(super) struct Lanes {
     opening: Cell<bool>,
     /// Whether the last attempt failed with no lane open: requests are then refused at once.
     lost: Cell<bool>,
+    /// Attempts that failed one after the other, the last one included, while others were open.
+    short: Cell<u32>,
+    held: Held,
     /// Wakes the task that waits before it opens another lane, when there is none left.
     alone: Notify,
     queue: Queue,
@@ -69,6 +75,7 @@ impl Lanes {
         let lanes = Rc::new(Self {
             pool,
             max_size: Cell::new(settings.first_size()),
+            queue: Queue::new(settings.max_waiting, Arc::clone(&counters)),
             wanted_more: Cell::new(false),
             settings,
             newest,
@@ -77,8 +84,9 @@ impl Lanes {
             open: RefCell::default(),
             opening: Cell::new(false),
             lost: Cell::new(false),
+            short: Cell::new(0),
+            held: Held::default(),
             alone: Notify::new(),
-            queue: Queue::new(Arc::clone(&counters)),
             changed: Notify::new(),
             watch: watch::Alarm::default(),
             replaced: Replaced::default(),
@@ -99,56 +107,90 @@ impl Lanes {
     }
 
     /// Takes a place for `queries` queries on a lane; waits for one, if it must, until the deadline.
-    pub(super) async fn enter(self: &Rc<Self>, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
-        match self.enter_at_once(queries, deadline) {
+    pub(super) async fn enter(
+        self: &Rc<Self>,
+        work: Work,
+        queries: u32,
+        deadline: Instant,
+    ) -> Result<Ticket, Error> {
+        match self.enter_at_once(work, queries, deadline) {
             Some(ticket) => Ok(ticket),
-            None => self.wait(queries, deadline).await,
+            None => self.wait(work, queries, deadline).await,
         }
     }
 
     /// Takes a place for `queries` queries on a lane, if one has room.
-    pub(super) fn enter_at_once(self: &Rc<Self>, queries: u32, deadline: Instant) -> Option<Ticket> {
-        self.pick(queries).map(|lane| self.admit(lane, queries, deadline))
+    pub(super) fn enter_at_once(
+        self: &Rc<Self>,
+        work: Work,
+        queries: u32,
+        deadline: Instant,
+    ) -> Option<Ticket> {
+        self.pick(work, queries).map(|lane| self.admit(lane, work, queries, deadline))
     }
 
-    fn admit(self: &Rc<Self>, lane: Rc<Lane>, queries: u32, deadline: Instant) -> Ticket {
+    fn admit(self: &Rc<Self>, lane: Rc<Lane>, work: Work, queries: u32, deadline: Instant) -> Ticket {
         self.watch.arm();
-        Ticket::new(Rc::clone(self), lane, queries, deadline)
+        Ticket::new(Rc::clone(self), lane, work, queries, deadline)
     }
 
-    /// The slow path: no lane is open, or all are full.
-    async fn wait(self: &Rc<Self>, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
+    /// The slow path: no lane is open, or all are full or stuck, or the work is held.
+    async fn wait(self: &Rc<Self>, work: Work, queries: u32, deadline: Instant) -> Result<Ticket, Error> {
         if self.lost.get() {
             return Err(Error::Unreached);
         }
         let _waiting = self.queue.join()?;
         loop {
+            let is_held = self.held.works().has(work);
+            let news = if is_held { &self.held.news } else { &self.changed };
             // Nothing else runs on this thread between the look and the wait, so that no change is missed.
-            tokio::time::timeout_at(deadline, self.changed.notified()).await.map_err(|_| Error::Deadline)?;
-            if let Some(lane) = self.pick(queries) {
+            tokio::time::timeout_at(deadline, news.notified()).await.map_err(|_| Error::Deadline)?;
+            if let Some(lane) = self.pick(work, queries) {
                 if self.queue.len() > 1 && lane.in_flight() + queries < choose::MOST_IN_FLIGHT {
-                    self.changed.notify_one();
+                    news.notify_one();
                 }
-                return Ok(self.admit(lane, queries, deadline));
+                return Ok(self.admit(lane, work, queries, deadline));
             }
             if self.lost.get() {
                 return Err(Error::Unreached);
+            }
+            if !is_held && self.held.works().has(work) {
+                // Held since: the place is for one that may take it.
+                self.changed.notify_one();
             }
         }
     }
 
     /// The lane for the next request, if one has room; starts opening another where that would serve it better.
-    fn pick(self: &Rc<Self>, queries: u32) -> Option<Rc<Lane>> {
+    fn pick(self: &Rc<Self>, work: Work, queries: u32) -> Option<Rc<Lane>> {
         let open = self.open.borrow();
         let mut closed = false;
-        let loads = open.iter().map(|lane| {
-            closed |= lane.is_closed();
-            lane.load()
-        });
         let max_size = self.max_size.get();
-        let choice = choose::choose(queries, max_size, loads);
-        let chosen = choice.lane.map(|index| Rc::clone(&open[index]));
         let room = open.len() < max_size as usize;
+        let is_held = self.held.works().has(work);
+        let choice = if is_held {
+            let loads = open.iter().map(|lane| {
+                closed |= lane.is_closed();
+                held::Candidate {
+                    load: lane.load_of_any(),
+                    is_trial: lane.is_trial(),
+                    is_stuck: lane.is_stuck(),
+                }
+            });
+            held::choose_trial(max_size > 1 && self.short.get() < held::SHORT_FOR_GOOD, loads)
+        } else {
+            let loads = open.iter().map(|lane| {
+                closed |= lane.is_closed();
+                lane.load()
+            });
+            choose::choose(queries, max_size, loads)
+        };
+        let chosen = choice.lane.map(|index| Rc::clone(&open[index]));
+        if is_held && let Some(lane) = &chosen {
+            // Where it is the only one, it is for all.
+            let others = open.iter().filter(|other| !Rc::ptr_eq(other, lane) && other.load().is_some());
+            lane.set_trial(others.count() > 0);
+        }
         drop(open);
         if closed {
             self.forget_closed();
@@ -172,7 +214,13 @@ impl Lanes {
         self.end_surplus();
         self.show();
         // Where there may be more now, those who wait may have one opened.
+        self.wake_all();
+    }
+
+    /// Has all who wait look again.
+    fn wake_all(&self) {
         self.changed.notify_waiters();
+        self.held.news.notify_waiters();
     }
 
     /// Whether a request would have had a lane more than there may be, since this was last asked.
@@ -240,7 +288,7 @@ impl Lanes {
         if changed {
             self.tell_surplus();
             self.show();
-            self.changed.notify_waiters();
+            self.wake_all();
         }
     }
 
@@ -273,6 +321,9 @@ impl Lanes {
     fn left(&self) {
         if self.queue.len() > 0 {
             self.changed.notify_one();
+            if !self.held.works().is_none() {
+                self.held.news.notify_one();
+            }
         }
     }
 }

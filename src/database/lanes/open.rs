@@ -24,12 +24,15 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
             Ok(lane) => {
                 lanes.take_in(lane);
                 lanes.lost.set(false);
+                lanes.short.set(0);
                 lanes.opening.set(false);
                 lanes.reach.reached();
-                lanes.changed.notify_waiters();
+                lanes.wake_all();
                 return;
             }
-            Err(trouble) => {
+            // What is held since is not prepared in the next attempt.
+            Err(None) => {}
+            Err(Some(trouble)) => {
                 let most = note_failure(&lanes, trouble);
                 let wait = backoff.next(&mut lanes.random.borrow_mut(), most);
                 tokio::select! {
@@ -48,36 +51,49 @@ fn note_failure(lanes: &Lanes, trouble: Trouble) -> Duration {
     if lanes.open.borrow().is_empty() {
         lanes.lost.set(true);
         lanes.reach.lost(trouble);
-        lanes.changed.notify_waiters();
+        lanes.wake_all();
         Backoff::MOST
     } else {
+        lanes.short.update(|attempts| attempts.saturating_add(1));
         lanes.reach.short(trouble);
-        Backoff::MOST_FOR_ANOTHER
+        // Where work is held, the lanes that are left may all be stuck.
+        if lanes.held.works().is_none() { Backoff::MOST_FOR_ANOTHER } else { Backoff::MOST }
     }
 }
 
-async fn lease(lanes: &Lanes) -> Result<Lane, Trouble> {
-    let object = lanes.pool.get().await.map_err(|error| pool::trouble(&error))?;
+/// Opens a lane; where it does not come about, gives the reason, or none where work came to be held meanwhile.
+async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
+    let object = lanes.pool.get().await.map_err(|error| Some(pool::trouble(&error)))?;
     let Some(line) = lanes.newest.take() else {
         drop(deadpool_postgres::Object::take(object));
-        return Err(Trouble::away("the pool gave a connection that it had not just opened"));
+        return Err(Some(Trouble::away("the pool gave a connection that it had not just opened")));
     };
     let prepare = async {
+        // What is held cannot be prepared either: a trial will.
+        let held = lanes.held.works();
         Ok(match lanes.settings.driver {
-            Driver::Direct => Statements::Direct(Direct::prepare(&object, line.pipeline.clone()).await?),
-            Driver::TokioPostgres => Statements::prepare(&object, lanes.settings.statements).await?,
+            Driver::Direct => {
+                Statements::Direct(Direct::prepare(&object, line.pipeline.clone(), held).await?)
+            }
+            Driver::TokioPostgres => Statements::prepare(&object, lanes.settings.statements, held).await?,
         })
     };
-    match tokio::time::timeout(lanes.settings.wait, prepare).await {
-        Ok(Ok(statements)) => Ok(Lane::new(object, statements, line, Arc::clone(&lanes.counters))),
-        failed => {
+    let prepared = tokio::select! {
+        prepared = prepare => prepared.map_err(|error: Error| {
+            Some(error.trouble().unwrap_or_else(|| Trouble::away(error.to_string())))
+        }),
+        () = lanes.held.begun.notified() => Err(None),
+        () = tokio::time::sleep(lanes.settings.wait) => {
+            Err(Some(Trouble::away("preparing its statements took too long")))
+        }
+    };
+    match prepared {
+        Ok(statements) => Ok(Lane::new(object, statements, line, Arc::clone(&lanes.counters))),
+        Err(why) => {
             // Its state is unknown: it does not go back to the pool, and PostgreSQL need not go on with it.
             line.end(object.cancel_token());
             drop(deadpool_postgres::Object::take(object));
-            Err(match failed {
-                Ok(Err(error)) => Error::trouble(&error).unwrap_or_else(|| Trouble::away(error.to_string())),
-                _ => Trouble::away("preparing its statements took too long"),
-            })
+            Err(why)
         }
     }
 }

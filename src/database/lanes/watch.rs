@@ -14,9 +14,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Lanes;
+use super::held::{Seen, stuck_after};
 
 /// How often the lanes are looked over while requests are in flight.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Wakes the watch when there is something to watch.
 #[derive(Default)]
@@ -34,6 +35,39 @@ impl Alarm {
     }
 }
 
+impl Lanes {
+    /// Notes the pace of all lanes, and with what work they are stuck.
+    fn note_pace(&self) {
+        let stuck_after = stuck_after(self.settings.wait);
+        let mut seen = Seen::default();
+        let mut goes_on = false;
+        for lane in self.open.borrow().iter().filter(|lane| !lane.is_closed()) {
+            let was_stuck = lane.is_stuck();
+            let (finished, stuck_with) = lane.note_pace(TICK, stuck_after);
+            seen.answered = seen.answered.and(finished);
+            if let Some(work) = stuck_with {
+                seen.stuck = seen.stuck.with(work);
+            }
+            if was_stuck && !lane.is_stuck() {
+                seen.freed = seen.freed.and(finished);
+                goes_on = true;
+            }
+        }
+        self.held.note(seen, Instant::now(), self.settings.wait);
+        // One that carries nothing is marked again by the next held request that takes it.
+        let is_over = self.held.works().is_none();
+        let open = self.open.borrow();
+        for lane in open.iter().filter(|lane| lane.is_trial() && (is_over || lane.in_flight() == 0)) {
+            lane.set_trial(false);
+            goes_on = true;
+        }
+        drop(open);
+        if goes_on {
+            self.wake_all();
+        }
+    }
+}
+
 /// Ends lanes with overdue requests, until the worker's runtime ends.
 pub(super) async fn watch(lanes: Rc<Lanes>) {
     loop {
@@ -41,10 +75,8 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
         while lanes.watch.armed.get() {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
+            lanes.note_pace();
             let open = lanes.open.borrow();
-            for lane in open.iter() {
-                lane.note_pace(TICK);
-            }
             let mut ended = false;
             for lane in open.iter().filter(|lane| lane.is_overdue(now)) {
                 tracing::warn!("a query outlived the request deadline; its database connection is replaced");

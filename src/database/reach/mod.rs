@@ -18,6 +18,7 @@ mod word;
 pub(crate) use herald::{News, proclaim};
 pub(crate) use word::{Trouble, Word};
 
+use super::lanes::Work;
 use word::State;
 
 /// Errors told apart at the most; a service has four statements, and more kinds of error than this say nothing more.
@@ -25,17 +26,6 @@ const MOST_REFUSED: usize = 8;
 /// For so long no query may have met with an error before one that goes well ends it: where one connection is refused what another is
 /// given, they would take turns.
 const FIRM: Duration = Duration::from_secs(1);
-
-/// What a query is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Topic {
-    /// Rows of `world`.
-    Worlds = 1,
-    /// Rows of `fortune`.
-    Fortunes = 2,
-    /// New numbers in `world`.
-    Updates = 4,
-}
 
 /// What is known of the database.
 #[derive(Debug, Default)]
@@ -60,8 +50,8 @@ struct Board {
 #[derive(Debug)]
 struct Refused {
     trouble: Trouble,
-    /// A bit for each [`Topic`].
-    topics: u8,
+    /// A bit for each [`Work`].
+    works: u8,
     last: Instant,
 }
 
@@ -86,8 +76,8 @@ impl Reach {
     }
 
     /// A query met with an error of the database; `trouble` words it, if it is the first.
-    pub(super) fn refuse(&self, topic: Topic, trouble: Trouble) {
-        self.change(|board| board.refuse(topic, trouble, Instant::now()));
+    pub(super) fn refuse(&self, work: Work, trouble: Trouble) {
+        self.change(|board| board.refuse(work, trouble, Instant::now()));
     }
 
     /// Whether any query met with an error that none was answered after.
@@ -96,8 +86,8 @@ impl Reach {
     }
 
     /// A query was answered while some are refused.
-    pub(super) fn answer(&self, topic: Topic) {
-        self.change(|board| board.answer(topic, Instant::now()));
+    pub(super) fn answer(&self, work: Work) {
+        self.change(|board| board.answer(work, Instant::now()));
     }
 
     /// Takes note of what one of several processes says.
@@ -206,18 +196,18 @@ impl Board {
         }
     }
 
-    fn refuse(&mut self, topic: Topic, trouble: Trouble, now: Instant) {
-        let topics = topic as u8;
+    fn refuse(&mut self, work: Work, trouble: Trouble, now: Instant) {
+        let works = work as u8;
         if let Some(one) = self.refused.iter_mut().find(|one| one.trouble == trouble) {
-            (one.topics, one.last) = (one.topics | topics, now);
+            (one.works, one.last) = (one.works | works, now);
         } else if self.refused.len() < MOST_REFUSED {
-            self.refused.push(Refused { trouble, topics, last: now });
+            self.refused.push(Refused { trouble, works, last: now });
         }
     }
 
-    fn answer(&mut self, topic: Topic, now: Instant) {
+    fn answer(&mut self, work: Work, now: Instant) {
         let is_mended = |one: &mut Refused| {
-            one.topics & topic as u8 != 0 && now.saturating_duration_since(one.last) >= FIRM
+            one.works & work as u8 != 0 && now.saturating_duration_since(one.last) >= FIRM
         };
         for mended in self.refused.extract_if(.., is_mended) {
             // It keeps no connection from being opened any more, as will be found at the next attempt.
@@ -318,13 +308,13 @@ mod tests {
     fn an_error_of_queries_ends_with_an_answer_about_the_same_when_none_met_with_it_for_a_while() {
         let missing = || Trouble::coded("42P01", "no world");
         let (mut board, now) = (Board::default(), Instant::now());
-        board.refuse(Topic::Worlds, missing(), now);
-        board.refuse(Topic::Updates, missing(), now);
+        board.refuse(Work::Read, missing(), now);
+        board.refuse(Work::Write, missing(), now);
         assert_eq!(board.sum().refused, [missing()]);
-        board.answer(Topic::Worlds, now + FIRM / 2);
-        board.answer(Topic::Fortunes, now + FIRM * 2);
+        board.answer(Work::Read, now + FIRM / 2);
+        board.answer(Work::Fortunes, now + FIRM * 2);
         assert_eq!(board.refused.len(), 1);
-        board.answer(Topic::Updates, now + FIRM);
+        board.answer(Work::Write, now + FIRM);
         assert_eq!(board.sum(), Word::default());
     }
 
@@ -334,11 +324,11 @@ mod tests {
         let now = Instant::now();
         let word = |state| Word { state, refused: Vec::new() };
         let mut board = Board::default();
-        board.refuse(Topic::Worlds, missing(), now);
+        board.refuse(Work::Read, missing(), now);
         board.put(1, word(State::Short(missing())));
-        board.answer(Topic::Worlds, now + FIRM);
+        board.answer(Work::Read, now + FIRM);
         assert_eq!(board.sum(), word(State::Reached));
-        board.refuse(Topic::Worlds, missing(), now);
+        board.refuse(Work::Read, missing(), now);
         board.put(1, word(State::Lost(missing())));
         board.put(1, word(State::Reached));
         assert_eq!(board.sum(), word(State::Reached));
@@ -348,7 +338,7 @@ mod tests {
     fn no_more_kinds_of_errors_are_kept_than_there_may_be() {
         let reach = Reach::default();
         for code in 0..MOST_REFUSED * 2 {
-            reach.refuse(Topic::Worlds, Trouble::coded(&code.to_string(), "no"));
+            reach.refuse(Work::Read, Trouble::coded(&code.to_string(), "no"));
         }
         assert_eq!(reach.sum.borrow().refused.len(), MOST_REFUSED);
         assert!(reach.is_refused());
