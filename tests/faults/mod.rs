@@ -17,6 +17,7 @@ mod vanished;
 mod supply;
 mod systemd;
 mod down;
+mod disk_full;
 mod exhausted;
 mod locked;
 mod slow;

@@ -17,6 +17,7 @@ for file in "$1"/data/pg*/postmaster.pid; do
     # It is no child of this shell, and goes on writing until it is gone.
     for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" && sleep 0.2 || break; done
 done 2>/dev/null
+umount "$1/data" 2>/dev/null
 rm -rf "$1"
 "#;
 
@@ -44,7 +45,19 @@ impl DataDirectory {
         Self { folder, watcher, lifeline }
     }
 
-    /// What `--data-dir` is given: a directory that is not there yet.
+    /// The same on a disk of its own of so many MiB, in memory; none where this user may not mount one.
+    pub(crate) fn on_small_disk(mib: u32) -> Option<Self> {
+        let directory = Self::create();
+        fs::create_dir(directory.path()).expect("a place for the disk");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m,mode=0711"), "tmpfs"])
+            .arg(directory.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then_some(directory)
+    }
+
+    /// What `--data-dir` is given: a directory that is not there yet, or a disk of its own.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -39,6 +39,7 @@ impl Session {
         Self::try_open(url).unwrap_or_else(|error| panic!("{url}: {error:?}"))
     }
 
+    /// The same where PostgreSQL may be away.
     pub(crate) fn try_open(url: &str) -> Result<Self, tokio_postgres::Error> {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (client, connection) = runtime.block_on(tokio_postgres::connect(url, NoTls))?;
@@ -48,9 +49,12 @@ impl Session {
 
     /// Runs statements that return nothing.
     pub(crate) fn run(&self, statements: &str) {
-        self.runtime
-            .block_on(self.client.batch_execute(statements))
-            .unwrap_or_else(|error| panic!("{statements}: {error:?}"));
+        self.try_run(statements).unwrap_or_else(|error| panic!("{statements}: {error:?}"));
+    }
+
+    /// The same where they may fail.
+    pub(crate) fn try_run(&self, statements: &str) -> Result<(), tokio_postgres::Error> {
+        self.runtime.block_on(self.client.batch_execute(statements))
     }
 
     pub(crate) fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<Row> {

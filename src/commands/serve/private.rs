@@ -17,6 +17,9 @@ use crate::exit::Exit;
 /// Time between attempts to start it again.
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// Time between looks at its disk.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// A running private PostgreSQL and the task that keeps it.
 pub(super) struct Private {
     /// How to connect to it.
@@ -79,7 +82,12 @@ async fn keep(mut embedded: Embedded, mut told: oneshot::Receiver<()>) {
         tokio::select! {
             _ = &mut told => break,
             () = embedded.died() => tracing::warn!("the private PostgreSQL died; starting it again"),
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                mind_disk(&mut embedded);
+                continue;
+            }
         }
+        let mut is_told = false;
         loop {
             let restart = tokio::task::spawn_blocking(move || {
                 let outcome = embedded.restart();
@@ -92,7 +100,12 @@ async fn keep(mut embedded: Embedded, mut told: oneshot::Receiver<()>) {
             embedded = returned;
             match outcome {
                 Ok(()) => break,
-                Err(error) => tracing::error!("the private PostgreSQL does not start again: {error}"),
+                // A disk that is full stays so for hours, and this is tried again all the time.
+                Err(error) if is_told => tracing::debug!("the private PostgreSQL does not start: {error}"),
+                Err(error) => {
+                    tracing::error!("the private PostgreSQL does not start again, trying on: {error}");
+                    is_told = true;
+                }
             }
             tokio::select! {
                 _ = &mut told => return,
@@ -104,6 +117,28 @@ async fn keep(mut embedded: Embedded, mut told: oneshot::Receiver<()>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!("the private PostgreSQL did not stop: {error}"),
         Err(panic) => tracing::error!("stopping the private PostgreSQL failed: {panic}"),
+    }
+}
+
+/// Has it refuse writes while its disk is full, and says so once.
+fn mind_disk(embedded: &mut Embedded) {
+    const MIB: u64 = 1024 * 1024;
+    match embedded.mind_disk() {
+        Ok(None) => {}
+        Ok(Some(disk)) if disk.is_full => tracing::warn!(
+            "the disk of the private PostgreSQL is full, {} MiB are free: it takes no writes, so that reads go on. Free {} MiB where {} \
+             lies, and it takes them again",
+            disk.free / MIB,
+            disk.enough / MIB,
+            embedded.cluster_dir().display()
+        ),
+        Ok(Some(disk)) => {
+            tracing::info!(
+                "the private PostgreSQL takes writes again, {} MiB of its disk are free",
+                disk.free / MIB
+            );
+        }
+        Err(error) => tracing::debug!("the private PostgreSQL's disk is not watched: {error}"),
     }
 }
 

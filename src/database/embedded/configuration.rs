@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::disk;
 use super::error::EmbeddedError;
 use super::folder::Folder;
 use super::identity::Identity;
@@ -29,6 +30,7 @@ pub(super) fn write(
         ("pg_hba.conf", settings::host_based_access().to_owned()),
         ("postgresql.conf", main),
     ];
+    disk::prepare(&folder).map_err(EmbeddedError::files("write", cluster))?;
     for (name, text) in files {
         folder.replace(name, &text).map_err(EmbeddedError::files("write", cluster.join(name)))?;
     }

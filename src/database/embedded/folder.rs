@@ -55,6 +55,14 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
+    /// Gives a file another name, if it is there.
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        match renameat(&self.descriptor, from, &self.descriptor, to) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Removes a file, if it is there.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.descriptor, name, AtFlags::empty()) {

@@ -5,12 +5,13 @@
 //!
 //! In the order of a start: [`place`] (the data directory), [`binaries`], [`identity`] (which user), all of it settled in
 //! [`site`]; then [`lock`], [`cluster`] (initdb), [`postmaster`] (take over or start, by [`pidfile`] and [`census`]), and
-//! [`session`] (role, database, tables). All of it blocks: a service calls it by `spawn_blocking`.
+//! [`session`] (role, database, tables); then [`disk`], while it runs. All of it blocks: a service calls it by `spawn_blocking`.
 
 mod binaries;
 mod census;
 mod cluster;
 mod configuration;
+mod disk;
 mod error;
 mod folder;
 mod identity;
@@ -29,6 +30,7 @@ mod socket;
 
 use std::path::{Path, PathBuf};
 
+pub use disk::Disk;
 pub use error::EmbeddedError;
 pub use place::default_data_dir;
 
@@ -57,6 +59,8 @@ pub struct Embedded {
     /// None once it has been stopped.
     postmaster: Option<Postmaster>,
     server_version: String,
+    /// Whether the server was told to refuse writes.
+    is_full: bool,
     _lock: Lock,
 }
 
@@ -74,9 +78,10 @@ impl Embedded {
         let lock = Lock::take(&site.data_dir, &site.identity)?;
         cluster::ensure(&site, progress)?;
         let postmaster = postmaster::bring_up(&site, progress)?;
+        let is_full = disk::is_refusing(&site);
         // From here on, an early return drops this and so stops the server.
         let mut embedded =
-            Self { site, postmaster: Some(postmaster), server_version: String::new(), _lock: lock };
+            Self { site, postmaster: Some(postmaster), server_version: String::new(), is_full, _lock: lock };
         embedded.server_version = session::set_up(&embedded.site)?;
         session::load_schema(&embedded.site)?;
         Ok(embedded)
@@ -136,7 +141,21 @@ impl Embedded {
     pub fn restart(&mut self) -> Result<(), EmbeddedError> {
         let mut progress = |line: &str| tracing::info!("{line}");
         self.postmaster = Some(postmaster::bring_up(&self.site, &mut progress)?);
+        self.is_full = disk::is_refusing(&self.site);
         Ok(())
+    }
+
+    /// Looks how much of the cluster's disk is free, and has the server refuse writes while that is too little; says what changed.
+    ///
+    /// # Errors
+    /// When the disk cannot be looked at, or the server not be told.
+    pub fn mind_disk(&mut self) -> Result<Option<Disk>, EmbeddedError> {
+        let Some(postmaster) = &self.postmaster else { return Ok(None) };
+        let change = disk::look(&self.site, postmaster, self.is_full)?;
+        if let Some(disk) = change {
+            self.is_full = disk.is_full;
+        }
+        Ok(change)
     }
 
     /// Stops the server: a fast shutdown, after 5 s one without a checkpoint, after 3 more a kill. May be called again.

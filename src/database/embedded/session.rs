@@ -65,7 +65,7 @@ fn connect_as(site: &Site, user: &str, database: &str) -> Config {
 /// The way of our own to see to things. What is made by it outlives a crash in the next moment.
 fn superuser(site: &Site, database: &str) -> Config {
     let mut config = connect_as(site, SUPERUSER, database);
-    config.options("-c synchronous_commit=on");
+    config.options("-c synchronous_commit=on -c default_transaction_read_only=off");
     config
 }
 

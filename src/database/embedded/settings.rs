@@ -69,7 +69,9 @@ impl Settings<'_> {
              autovacuum = on\n\
              jit = off\n\
              lc_messages = 'C'\n\
-             log_checkpoints = off\n",
+             log_checkpoints = off\n\
+             include_if_exists '{full}'\n",
+            full = super::disk::FULL,
             listen = quoted(listen_addresses(self.tcp)),
             port = self.port,
             max_connections = connections_for(self.max_connections),
