@@ -78,6 +78,8 @@ pub struct Report {
     non_2xx: u64,
     statuses: BTreeMap<u16, u64>,
     latency_us: Latencies,
+    /// Corrected in an open loop, of answers alone.
+    latency_us_by_status: BTreeMap<u16, Spread>,
     active_fraction: Option<f64>,
     active_fraction_by_time: f64,
     connections_opened: u64,
@@ -117,6 +119,11 @@ impl Report {
             non_2xx: stats.non_success(),
             statuses: stats.statuses.clone(),
             latency_us: Latencies { corrected, raw: Spread::of(&stats.raw) },
+            latency_us_by_status: stats
+                .by_status
+                .iter()
+                .filter_map(|(status, latency)| Some((*status, Spread::of(latency)?)))
+                .collect(),
             active_fraction: active_fraction(&stats.raw, per_second(in_window, window), job.connections),
             active_fraction_by_time: active_by_time(&stats, window, job.connections),
             connections_opened: stats.opened,
@@ -206,9 +213,14 @@ impl fmt::Display for Report {
             writeln!(f, "    corrected {corrected}")?;
         }
         match &self.latency_us.raw {
-            Some(raw) => writeln!(f, "    raw       {raw}"),
-            None => writeln!(f, "    raw       nothing was answered"),
+            Some(raw) => writeln!(f, "    raw       {raw}")?,
+            None => return writeln!(f, "    raw       nothing was answered"),
         }
+        // One status alone is what stands above.
+        for (status, spread) in self.latency_us_by_status.iter().filter(|_| self.statuses.len() > 1) {
+            writeln!(f, "    {status:<9} {spread}")?;
+        }
+        Ok(())
     }
 }
 

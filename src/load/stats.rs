@@ -165,6 +165,9 @@ pub struct Stats {
     pub raw: Latency,
     /// Latency from when the request was due; empty in a closed loop, where both are the same.
     pub corrected: Latency,
+    /// The same of answers alone, by status; raw in a closed loop.
+    #[serde(default)]
+    pub by_status: BTreeMap<u16, Latency>,
 }
 
 impl Stats {
@@ -206,6 +209,9 @@ impl Stats {
         self.sent += other.sent;
         self.raw.add(&other.raw);
         self.corrected.add(&other.corrected);
+        for (status, latency) in &other.by_status {
+            self.by_status.entry(*status).or_default().add(latency);
+        }
     }
 
     /// Counts failures; none of a kind is no kind.
@@ -216,8 +222,14 @@ impl Stats {
         *self.failures.entry(failure).or_default() += count;
     }
 
-    pub(super) fn answer(&mut self, status: u16) {
+    /// Counts an answer that took so many nanoseconds from its sending, and from when it was due in an open loop.
+    pub(super) fn answer(&mut self, status: u16, raw: u64, corrected: Option<u64>) {
         *self.statuses.entry(status).or_default() += 1;
+        self.raw.record(raw);
+        if let Some(corrected) = corrected {
+            self.corrected.record(corrected);
+        }
+        self.by_status.entry(status).or_default().record(corrected.unwrap_or(raw));
     }
 
     /// Requests that were due and never sent had waited this long when it ended: leaving them out would make a server that stalls look well.
@@ -256,10 +268,10 @@ mod tests {
     #[test]
     fn a_message_to_another_process_loses_no_count() {
         let mut stats = Stats::default();
-        for ns in [0, 999, 1_000, 55_000, 1_234_567_000, u64::MAX] {
+        for ns in [0, 999, 1_000, 55_000, 1_234_567_000] {
             stats.raw.record(ns);
         }
-        stats.answer(200);
+        stats.answer(200, u64::MAX, None);
         stats.fail(Failure::ClosedEarly, 2);
         let text = serde_json::to_string(&stats).unwrap();
         let back: Stats = serde_json::from_str(&text).unwrap();
@@ -281,16 +293,15 @@ mod tests {
     #[test]
     fn sums_do_not_depend_on_the_order() {
         let mut one = Stats::default();
-        one.answer(200);
-        one.raw.record(5_000);
+        one.answer(200, 5_000, None);
         let mut other = Stats::default();
-        other.answer(503);
-        other.raw.record(7_000);
+        other.answer(503, 7_000, None);
         other.leave_unsent(1_000, 1);
         let (mut ab, mut ba) = (one.clone(), other.clone());
         ab.add(&other);
         ba.add(&one);
         assert_eq!(ab.statuses, ba.statuses);
+        assert_eq!([200, 503].map(|status| ba.by_status[&status].max_us()), [Some(5), Some(7)]);
         assert_eq!((ab.raw.count(), ab.raw.max_us(), ab.unsent), (2, Some(7), 1));
         assert_eq!((ba.raw.count(), ba.raw.max_us(), ba.corrected.count()), (2, Some(7), 1));
     }

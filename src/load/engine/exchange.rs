@@ -184,11 +184,9 @@ impl Engine {
         self.stats.in_window += u64::from(self.phase.stop.window_holds(now));
         self.stats.wait(self.phase.stop.part_within(flight.sent, now));
         if flight.intended >= self.phase.stop.counted_from {
-            self.stats.answer(answer.status);
-            self.stats.raw.record(now.saturating_sub(flight.sent));
-            if matches!(self.phase.schedule, Schedule::Open(_)) {
-                self.stats.corrected.record(now.saturating_sub(flight.intended));
-            }
+            let is_open = matches!(self.phase.schedule, Schedule::Open(_));
+            let corrected = is_open.then(|| now.saturating_sub(flight.intended));
+            self.stats.answer(answer.status, now.saturating_sub(flight.sent), corrected);
         } else {
             self.stats.warmed += 1;
         }
