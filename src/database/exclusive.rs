@@ -22,11 +22,14 @@ use super::error::Error;
 use super::lanes::Works;
 use super::places::{Place, Places};
 use super::pool::{self, PoolSettings};
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use super::reach::{Member, Reach, Trouble};
 use super::replaced::Replaced;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
+
+/// The part of a request's patience that is kept for its queries: begun later it would take its connection with it at its deadline.
+const KEPT_FOR_WORK: u32 = 8;
 
 /// A worker's pool, used one request at a time.
 pub(super) struct Exclusive {
@@ -42,7 +45,7 @@ pub(super) struct Exclusive {
     retry_at: Cell<Option<Instant>>,
     /// Whether somebody is at that next attempt: there is one at a time until one succeeds.
     attempting: Cell<bool>,
-    queue: Queue,
+    queue: Rc<Queue>,
     shown: Rc<Shown>,
 }
 
@@ -91,17 +94,19 @@ impl Exclusive {
             replaced: Replaced::default(),
         });
         tokio::task::spawn_local(forget_closed(ends, pool.clone(), Rc::clone(&shown)));
+        let queue = Rc::new(Queue::new(settings.max_waiting, counters));
+        tokio::task::spawn_local(queue::watch(Rc::clone(&queue), settings.wait));
         Ok(Self {
             pool,
             newest,
             lines: Rc::default(),
             places: Places::new(settings.first_size() as usize),
-            queue: Queue::new(settings.max_waiting, counters),
             settings,
             random: RefCell::new(random),
             backoff: RefCell::new(Backoff::new()),
             retry_at: Cell::new(None),
             attempting: Cell::new(false),
+            queue,
             shown,
         })
     }
@@ -109,9 +114,9 @@ impl Exclusive {
     /// Waits for a connection until the deadline.
     pub(super) async fn check_out(&self, deadline: Instant) -> Result<Checkout, Error> {
         let waiting = self.queue.join()?;
-        let taken = tokio::time::timeout_at(deadline, self.take()).await;
+        let taken = tokio::time::timeout_at(deadline, self.take(deadline)).await;
         let (object, place) = taken.map_err(|_| Error::Deadline)??;
-        drop(waiting);
+        waiting.end();
         let new = Object::metrics(&object).recycle_count == 0;
         self.shown.take_one();
         let mut checkout = Checkout {
@@ -145,13 +150,16 @@ impl Exclusive {
         Ok(checkout)
     }
 
-    /// Takes a connection that is there, or opens one. After a failed attempt at one more, the next one is some time off,
+    /// Takes a connection that is there, or opens one, while the deadline leaves time to use it. After a failed attempt at one more, the next one is some time off,
     /// and what there is has to do.
-    async fn take(&self) -> Result<(Object, Place), Error> {
+    async fn take(&self, deadline: Instant) -> Result<(Object, Place), Error> {
         if self.is_resting() && self.pool.status().size == 0 {
             return Err(Error::Unreached);
         }
-        let place = self.places.take().await?;
+        let kept = self.settings.wait / KEPT_FOR_WORK;
+        let begin_by = deadline.checked_sub(kept).unwrap_or(deadline);
+        let place =
+            tokio::time::timeout_at(begin_by, self.places.take()).await.map_err(|_| Error::Deadline)??;
         loop {
             if self.is_resting() {
                 let status = self.pool.status();

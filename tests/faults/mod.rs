@@ -24,6 +24,8 @@ mod slow;
 
 use std::fmt::Display;
 
+mod overload;
+
 /// Says what came of a fault, as a line that `make faults` keeps: `figure | fault | what was measured`.
 fn figure(fault: &str, measured: impl Display) {
     println!("figure | {fault} | {measured}");

@@ -5,7 +5,7 @@
 //! takes the shallowest of the other lanes, so that several server processes work while we wait, and no short request stands
 //! behind a long one. docs/decisions/0008 has what else was tried.
 //!
-//! **Invariant:** pure. A lane past [`MOST_IN_FLIGHT`] is never chosen, and while any open lane is below it, one is.
+//! **Invariant:** pure. A lane past its room is never chosen, and while any open lane is below it, one is.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MOST_DEEP: u32 = 256;
 const SHALLOW: u32 = 64;
 /// With fewer lanes than this the first is for all requests.
 const LEAST_TO_KEEP_ONE: u32 = 4;
-/// Queries in flight on a lane at the most; past it requests wait their turn. 16 requests of 500.
+/// Room on a lane at the most, in queries in flight; past it requests wait their turn. 16 requests of 500.
 pub(super) const MOST_IN_FLIGHT: u32 = 8_192;
 
 /// How much an open lane carries.
@@ -27,8 +27,10 @@ pub(super) const MOST_IN_FLIGHT: u32 = 8_192;
 pub(super) struct Load {
     /// Queries in flight.
     pub(super) in_flight: u32,
-    /// From how many on the lane is deep; see [`deep_from`].
+    /// From how many on the lane is deep; see [`deep_from`]. No more than its room.
     pub(super) deep_from: u32,
+    /// How many there may be; see [`super::room`].
+    pub(super) room: u32,
 }
 
 /// What to do for one request.
@@ -54,32 +56,38 @@ pub(super) fn deep_from(answered: u32, within: Duration) -> u32 {
 
 /// Chooses for a request of `queries` queries among these lanes, of which there may be `most`; a closed one has no load.
 pub(super) fn choose(queries: u32, most: u32, lanes: impl Iterator<Item = Option<Load>>) -> Choice {
-    let keeps_first = queries != 1 && most >= LEAST_TO_KEEP_ONE;
+    let mut keeps_next = queries != 1 && most >= LEAST_TO_KEEP_ONE;
     let mut first = None;
     let mut shallowest: Option<(usize, u32)> = None;
     for (index, load) in lanes.enumerate().filter_map(|(index, load)| Some((index, load?))) {
         if queries == 1 && load.in_flight < load.deep_from {
             return Choice { lane: Some(index), wants_another: false };
         }
-        if keeps_first && first.is_none() {
-            first = Some((index, load.in_flight));
+        let is_kept = std::mem::take(&mut keeps_next);
+        if load.in_flight >= load.room {
+            continue;
+        }
+        if is_kept {
+            first = Some(index);
         } else if shallowest.is_none_or(|(_, other)| load.in_flight < other) {
             shallowest = Some((index, load.in_flight));
         }
     }
     let wants_another = queries == 1 || shallowest.is_none_or(|(_, in_flight)| in_flight >= SHALLOW);
-    let has_room = |lane: &(usize, u32)| lane.1 < MOST_IN_FLIGHT;
-    let lane = shallowest.filter(has_room).or(first.filter(has_room)).map(|(index, _)| index);
-    Choice { lane, wants_another }
+    Choice { lane: shallowest.map(|(index, _)| index).or(first), wants_another }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a closed lane has no load")]
+    fn open(in_flight: u32) -> Option<Load> {
+        Some(Load { in_flight, deep_from: 100, room: MOST_IN_FLIGHT })
+    }
+
     fn among(queries: u32, most: u32, in_flight: &[u32]) -> (Option<usize>, bool) {
-        let loads = in_flight.iter().map(|in_flight| Some(Load { in_flight: *in_flight, deep_from: 100 }));
-        let choice = choose(queries, most, loads);
+        let choice = choose(queries, most, in_flight.iter().map(|in_flight| open(*in_flight)));
         (choice.lane, choice.wants_another)
     }
 
@@ -133,8 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn each_lane_takes_what_it_has_room_for() {
+        let slow = |in_flight| Some(Load { in_flight, deep_from: 16, room: 20 });
+        assert_eq!(choose(20, 4, [open(0), slow(19), open(30)].into_iter()).lane, Some(1));
+        assert_eq!(choose(20, 4, [open(0), slow(20), open(30)].into_iter()).lane, Some(2));
+        assert_eq!(choose(20, 4, [open(0), slow(20), slow(20)].into_iter()).lane, Some(0));
+        let full = Choice { lane: None, wants_another: true };
+        assert_eq!(choose(20, 4, [slow(20), slow(20)].into_iter()), full);
+        assert_eq!(choose(1, 4, [slow(20), slow(20)].into_iter()), full);
+    }
+
+    #[test]
     fn closed_lanes_are_passed_over_and_keep_their_place() {
-        let open = |in_flight| Some(Load { in_flight, deep_from: 100 });
         assert_eq!(choose(1, 4, [None, open(3)].into_iter()).lane, Some(1));
         assert_eq!(choose(20, 4, [None, open(3), None, open(5)].into_iter()).lane, Some(3));
         assert_eq!(choose(20, 4, [None].into_iter()), Choice { lane: None, wants_another: true });

@@ -16,9 +16,10 @@ use tokio_postgres::Client;
 use super::super::connect::Line;
 use super::super::statements::Statements;
 use super::Lanes;
-use super::choose::{self, Load};
+use super::choose::{self, Load, MOST_IN_FLIGHT};
 use super::held::{Work, Works};
 use crate::telemetry::counters::{MOST_LANES_SHOWN, WorkerCounters};
+use crate::tuning::backlog::Backlog;
 
 /// A request on a lane.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,8 @@ pub(super) struct Lane {
     /// Queries answered since its pace was last noted.
     answered: Cell<u32>,
     deep_from: Cell<u32>,
+    /// The same, of the time before that.
+    noted: Cell<u32>,
     /// Work that was answered in full since its pace was last noted.
     finished: Cell<Works>,
     /// For how long nothing was answered of what is in flight.
@@ -47,6 +50,9 @@ pub(super) struct Lane {
     stuck: Cell<bool>,
     /// It is for held work alone.
     trial: Cell<bool>,
+    backlog: Cell<Backlog>,
+    /// Queries that it may be expected to answer in time; no end of them where no queue stands.
+    worth: Cell<u32>,
     /// Requests that ever entered.
     entered: Cell<u64>,
     under_way: RefCell<Slab<UnderWay>>,
@@ -74,10 +80,13 @@ impl Lane {
             in_flight: Cell::new(0),
             answered: Cell::new(0),
             deep_from: Cell::new(choose::LEAST_DEEP),
+            noted: Cell::new(0),
             finished: Cell::default(),
             quiet: Cell::default(),
             stuck: Cell::new(false),
             trial: Cell::new(false),
+            backlog: Cell::default(),
+            worth: Cell::new(u32::MAX),
             entered: Cell::new(0),
             under_way: RefCell::default(),
             ended: Cell::new(false),
@@ -114,8 +123,11 @@ impl Lane {
 
     /// The same, also where it is for held work alone.
     pub(super) fn load_of_any(&self) -> Option<Load> {
-        (!self.is_closed() && !self.is_surplus() && !self.stuck.get())
-            .then(|| Load { in_flight: self.in_flight(), deep_from: self.deep_from.get() })
+        (!self.is_closed() && !self.is_surplus() && !self.stuck.get()).then(|| Load {
+            in_flight: self.in_flight(),
+            deep_from: self.deep_from.get(),
+            room: self.room(),
+        })
     }
 
     /// Whether it is for held work alone.
@@ -136,7 +148,8 @@ impl Lane {
     /// it is stuck with where nothing was answered for as long as `stuck_after`.
     pub(super) fn note_pace(&self, since: Duration, stuck_after: Duration) -> (Works, Option<Work>) {
         let answered = self.answered.take();
-        self.deep_from.set(choose::deep_from(answered, since));
+        self.noted.set(answered);
+        self.deep_from.set(choose::deep_from(answered, since).min(self.room()));
         let is_quiet = answered == 0 && self.in_flight() > 0;
         self.quiet.set(if is_quiet { self.quiet.get() + since } else { Duration::ZERO });
         let first = (self.quiet.get() > stuck_after).then(|| self.first_under_way()).flatten();
@@ -144,9 +157,34 @@ impl Lane {
         (self.finished.take(), first)
     }
 
+    /// Queries that it had answered when its pace was last noted, since the time before.
+    pub(super) fn noted(&self) -> u32 {
+        self.noted.get()
+    }
+
     /// What PostgreSQL has been asked for longest.
     fn first_under_way(&self) -> Option<Work> {
         self.under_way.borrow().iter().map(|(_, one)| *one).min_by_key(|one| one.number).map(|one| one.work)
+    }
+
+    /// Queries that it may have in flight.
+    pub(super) fn room(&self) -> u32 {
+        self.worth.get().min(MOST_IN_FLIGHT)
+    }
+
+    /// Queries that may stand before it, if that is known.
+    pub(super) fn worth(&self) -> Option<u32> {
+        Some(self.worth.get()).filter(|worth| *worth < u32::MAX)
+    }
+
+    pub(super) fn set_worth(&self, worth: Option<u32>) {
+        self.worth.set(worth.unwrap_or(u32::MAX));
+        self.deep_from.set(self.deep_from.get().min(self.room()));
+    }
+
+    /// What is known of its pace while requests queue.
+    pub(super) fn backlog(&self) -> &Cell<Backlog> {
+        &self.backlog
     }
 
     /// Whether the connection is gone or given up.
@@ -154,9 +192,9 @@ impl Lane {
         self.ended.get() || self.client().is_closed()
     }
 
-    /// Whether a request on it has outlived its deadline.
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.under_way.borrow().iter().any(|(_, one)| one.deadline <= now)
+    /// The deadline that passes first, of all requests on it.
+    pub(super) fn first_deadline(&self) -> Option<Instant> {
+        self.under_way.borrow().iter().map(|(_, one)| one.deadline).min()
     }
 
     /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.

@@ -1,6 +1,6 @@
 //! Lanes: database connections leased from the worker's pool, each carrying many requests at once.
 //!
-//! Which lane a request takes: see [`choose`]. A lane is opened when it is first needed and kept, until a reload wants fewer.
+//! Which lane a request takes: see [`choose`]; how much a lane may carry, [`room`]. A lane is opened when it is first needed and kept, until a reload wants fewer.
 //!
 //! **Invariant:** a pending pipeline is never reused. A lane whose oldest request has outlived its deadline is ended, all its
 //! requests fail at once, and a new one is opened in its place.
@@ -26,6 +26,7 @@ mod choose;
 mod held;
 mod lane;
 mod open;
+mod room;
 mod watch;
 
 use held::Held;
@@ -55,6 +56,9 @@ pub(super) struct Lanes {
     /// Wakes the task that waits before it opens another lane, when there is none left.
     alone: Notify,
     queue: Queue,
+    /// Queries of requests that wait for a place on a lane; who comes newly stands behind them.
+    in_line: Cell<u32>,
+    standing: room::Standing,
     /// Wakes requests that wait for a lane to open or for a place on one.
     changed: Notify,
     /// Wakes the watch when the first request enters; see [`watch`].
@@ -87,6 +91,8 @@ impl Lanes {
             short: Cell::new(0),
             held: Held::default(),
             alone: Notify::new(),
+            in_line: Cell::new(0),
+            standing: room::Standing::default(),
             changed: Notify::new(),
             watch: watch::Alarm::default(),
             replaced: Replaced::default(),
@@ -119,13 +125,16 @@ impl Lanes {
         }
     }
 
-    /// Takes a place for `queries` queries on a lane, if one has room.
+    /// Takes a place for `queries` queries on a lane, if one has room and nobody waits for it.
     pub(super) fn enter_at_once(
         self: &Rc<Self>,
         work: Work,
         queries: u32,
         deadline: Instant,
     ) -> Option<Ticket> {
+        if self.in_line.get() > 0 && !self.held.works().has(work) {
+            return None;
+        }
         self.pick(work, queries).map(|lane| self.admit(lane, work, queries, deadline))
     }
 
@@ -139,14 +148,25 @@ impl Lanes {
         if self.lost.get() {
             return Err(Error::Unreached);
         }
+        if !self.held.works().has(work) && self.is_overloaded() {
+            return Err(Error::Overloaded);
+        }
         let _waiting = self.queue.join()?;
+        let mut in_line = None;
         loop {
             let is_held = self.held.works().has(work);
+            // Nobody stands behind work that is held.
+            if is_held {
+                in_line = None;
+            } else if in_line.is_none() {
+                in_line = Some(InLine::join(&self.in_line, queries));
+            }
             let news = if is_held { &self.held.news } else { &self.changed };
             // Nothing else runs on this thread between the look and the wait, so that no change is missed.
             tokio::time::timeout_at(deadline, news.notified()).await.map_err(|_| Error::Deadline)?;
             if let Some(lane) = self.pick(work, queries) {
-                if self.queue.len() > 1 && lane.in_flight() + queries < choose::MOST_IN_FLIGHT {
+                let is_last = if is_held { self.queue.len() <= 1 } else { self.in_line.get() <= queries };
+                if !is_last && lane.in_flight() + queries < lane.room() {
                     news.notify_one();
                 }
                 return Ok(self.admit(lane, work, queries, deadline));
@@ -257,6 +277,7 @@ impl Lanes {
 
     /// Takes a lane in that was opened just now; where there are enough by now, it ends again.
     fn take_in(&self, lane: Lane) {
+        self.tell_standing(&lane);
         let mut open = self.open.borrow_mut();
         lane.set_surplus(open.len() >= self.max_size.get() as usize);
         open.push(Rc::new(lane));
@@ -319,12 +340,31 @@ impl Lanes {
 
     /// A ticket gave its place back.
     fn left(&self) {
-        if self.queue.len() > 0 {
+        if self.in_line.get() > 0 {
             self.changed.notify_one();
-            if !self.held.works().is_none() {
-                self.held.news.notify_one();
-            }
         }
+        if !self.held.works().is_none() && self.queue.len() > 0 {
+            self.held.news.notify_one();
+        }
+    }
+}
+
+/// The queries of a request that waits, until it does no longer.
+struct InLine<'a> {
+    in_line: &'a Cell<u32>,
+    queries: u32,
+}
+
+impl<'a> InLine<'a> {
+    fn join(in_line: &'a Cell<u32>, queries: u32) -> Self {
+        in_line.set(in_line.get() + queries);
+        Self { in_line, queries }
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.in_line.set(self.in_line.get() - self.queries);
     }
 }
 

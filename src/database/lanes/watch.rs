@@ -1,4 +1,4 @@
-//! Watches over the deadlines of all requests on a worker's lanes, and notes the lanes' pace.
+//! Watches over the deadlines of all requests on a worker's lanes, and has the lanes' pace noted.
 //!
 //! A timer for each request would cost more than the request's own work in this crate. Since a query that outlives its
 //! deadline takes its whole connection with it, one look over the lanes every [`TICK`] does as well, and none is taken while
@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Lanes;
 use super::held::{Seen, stuck_after};
+use super::{Lane, Lanes};
 
 /// How often the lanes are looked over while requests are in flight.
 pub(super) const TICK: Duration = Duration::from_millis(50);
@@ -36,14 +36,14 @@ impl Alarm {
 }
 
 impl Lanes {
-    /// Notes the pace of all lanes, and with what work they are stuck.
-    fn note_pace(&self) {
+    /// Notes the pace of all lanes since the last look, which was so long ago, and with what work they are stuck.
+    fn note_pace(&self, within: Duration) {
         let stuck_after = stuck_after(self.settings.wait);
         let mut seen = Seen::default();
         let mut goes_on = false;
         for lane in self.open.borrow().iter().filter(|lane| !lane.is_closed()) {
             let was_stuck = lane.is_stuck();
-            let (finished, stuck_with) = lane.note_pace(TICK, stuck_after);
+            let (finished, stuck_with) = lane.note_pace(within, stuck_after);
             seen.answered = seen.answered.and(finished);
             if let Some(work) = stuck_with {
                 seen.stuck = seen.stuck.with(work);
@@ -72,13 +72,18 @@ impl Lanes {
 pub(super) async fn watch(lanes: Rc<Lanes>) {
     loop {
         lanes.watch.wake.notified().await;
+        let mut looked = Instant::now();
+        lanes.forget_standing(looked);
         while lanes.watch.armed.get() {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
-            lanes.note_pace();
+            let within = now.duration_since(std::mem::replace(&mut looked, now));
+            lanes.note_pace(within);
+            lanes.learn(now, within);
             let open = lanes.open.borrow();
             let mut ended = false;
-            for lane in open.iter().filter(|lane| lane.is_overdue(now)) {
+            let is_overdue = |lane: &Lane| lane.first_deadline().is_some_and(|deadline| deadline <= now);
+            for lane in open.iter().filter(|lane| is_overdue(lane)) {
                 tracing::warn!("a query outlived the request deadline; its database connection is replaced");
                 lane.end();
                 ended = true;
@@ -88,6 +93,8 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
                 lanes.forget_closed();
             }
             lanes.end_surplus();
+            // There may be more room than there was.
+            lanes.left();
             let open = lanes.open.borrow();
             lanes.watch.armed.set(open.iter().any(|lane| lane.in_flight() > 0 && !lane.is_closed()));
         }
