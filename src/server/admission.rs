@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::shortage::Shortage;
 use crate::config::limits::WhenFull;
 
 /// Clients of one worker that are being told at the same time that there is no room, and given time to hear it.
@@ -51,6 +52,7 @@ pub(crate) struct Capacity {
     most: usize,
     when_full: WhenFull,
     open: AtomicUsize,
+    shortage: Shortage,
 }
 
 /// The places that one worker's connections have.
@@ -88,21 +90,29 @@ pub(super) enum Arrival {
 
 impl Capacity {
     pub(crate) fn new(most: usize, when_full: WhenFull) -> Arc<Self> {
-        Arc::new(Self { most, when_full, open: AtomicUsize::new(0) })
+        Arc::new(Self { most, when_full, open: AtomicUsize::new(0), shortage: Shortage::default() })
     }
 
-    /// What to do with a connection more.
+    /// Whether memory is short.
+    pub(crate) fn shortage(&self) -> &Shortage {
+        &self.shortage
+    }
+
+    /// What to do with a connection more. One that waits costs memory too.
     pub(super) fn when_full(&self) -> WhenFull {
-        self.when_full
+        if self.shortage.is_short() { WhenFull::Refuse } else { self.when_full }
     }
 
     /// Whether the next one would be one too many.
     pub(super) fn is_full(&self) -> bool {
-        self.open.load(Ordering::Relaxed) >= self.most
+        self.shortage.is_short() || self.open.load(Ordering::Relaxed) >= self.most
     }
 
     /// Counts one more in, if there is room.
     fn enter(&self) -> bool {
+        if self.shortage.is_short() {
+            return false;
+        }
         // Counted before it is known whether there is room, so that two workers cannot take the last place both.
         if self.open.fetch_add(1, Ordering::Relaxed) < self.most {
             return true;
@@ -182,9 +192,13 @@ pub(super) struct Chair {
 }
 
 impl FullHouse {
-    /// Notes a connection that was refused, kept waiting, or let in for another, and says so unless it was said just now.
+    /// Notes a connection that was refused, kept waiting, or let in for another, and says so unless it was said just now. Of memory whoever
+    /// watches it has spoken.
     pub(super) fn note(&self, capacity: &Capacity) {
         let now = Instant::now();
+        if capacity.shortage.is_short() {
+            return;
+        }
         if self.said.get().is_some_and(|at| now.duration_since(at) < SAY_EVERY) {
             return;
         }

@@ -1,10 +1,11 @@
 //! Sockets, threads and connections: the way of a request up to the router and of its answer back.
 //!
 //! [`socket`] opens the listeners; [`Server::start`] gives each worker its own, or an acceptor ([`handoff`]), and a thread to run on
-//! ([`worker`], kept by [`threads`], started again by the waits of [`restart`]), which [`placement`] has scheduled as the settings say; the worker accepts ([`accept`]) while there are places ([`admission`]), runs each
-//! connection as a task ([`connection`]) and parks it while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
-//! Other threads look at a worker through its [`view`], have its connections listed by its [`census`], and see by its [`heartbeat`]
-//! whether its event loop turns.
+//! ([`worker`], kept by [`threads`], started again by the waits of [`restart`]), which [`placement`] has scheduled as the settings say;
+//! the worker accepts ([`accept`]) while there are places ([`admission`]), runs each connection as a task ([`connection`]) and parks it
+//! while it is idle ([`parking`], [`reception`]), until it is told to stop ([`stop`]).
+//! Where memory runs short ([`shortage`]) load is shed ([`shedding`]). Other threads look at a worker through its [`view`], have its
+//! connections listed by its [`census`], and see by its [`heartbeat`] whether its event loop turns.
 //!
 //! **Invariant:** nothing crosses threads on the way of a request: its connection is served and closed on one worker, which has accepted
 //! it, or was given it once by the acceptor.
@@ -32,6 +33,8 @@ mod placement;
 mod readable;
 mod reception;
 mod restart;
+mod shedding;
+mod shortage;
 pub mod socket;
 mod stop;
 mod threads;
@@ -84,6 +87,8 @@ pub(crate) struct Server {
     views: Vec<WorkerView>,
     heartbeat: Heartbeat,
     listeners_are_lent: bool,
+    capacity: Arc<Capacity>,
+    watching: shortage::Watching,
 }
 
 impl Server {
@@ -95,6 +100,8 @@ impl Server {
         let (tell_placed, placed) = std::sync::mpsc::channel();
         let lab = Lab::start(&settings.lab)?;
         let (capacity, listeners_are_lent) = (&settings.capacity, settings.listeners_are_lent);
+        let (want, wanted) = watch::channel(0);
+        let watching = shortage::watch(Arc::clone(capacity), want)?;
         let workers = settings.pools.len();
         let of_workers: Vec<_> = (0..workers).map(|_| WorkerPlaces::new(Arc::clone(capacity))).collect();
         let (views, seen): (Vec<_>, Vec<_>) = of_workers.iter().map(WorkerView::of).unzip();
@@ -125,6 +132,8 @@ impl Server {
                 reach: Arc::clone(&settings.reach),
                 stop: stopped.clone(),
                 paused: paused.clone(),
+                wanted: wanted.clone(),
+                workers: workers as u64,
                 seen,
                 beat: heartbeat.of_thread(&format!("worker {index}")),
             };
@@ -142,7 +151,8 @@ impl Server {
             return Err(io::Error::other(threads.failures()));
         }
         let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
-        Ok(Self { threads, placement, stop, pause, views, heartbeat, listeners_are_lent })
+        let capacity = settings.capacity;
+        Ok(Self { threads, placement, stop, pause, views, heartbeat, listeners_are_lent, capacity, watching })
     }
 
     /// How the system schedules the workers.
@@ -158,6 +168,11 @@ impl Server {
     /// By which it is seen whether their event loops turn, and the acceptor's.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
         self.heartbeat.clone()
+    }
+
+    /// How many connections there may be, and whether memory suffices for more.
+    pub(crate) fn capacity(&self) -> Arc<Capacity> {
+        Arc::clone(&self.capacity)
     }
 
     /// Tells all workers to stop, gently or at once; what was said before is not taken back. Requests that are held back go on, so that
@@ -201,6 +216,7 @@ impl Server {
 
     /// Waits for all workers' threads.
     pub(crate) fn join(mut self) {
+        drop(self.watching);
         self.threads.join();
     }
 }

@@ -8,6 +8,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::net::TcpStream;
@@ -25,10 +26,16 @@ use crate::telemetry::labels::{CloseReason, Route};
 use crate::telemetry::panics;
 
 /// Served connections of one worker past which idle ones are parked without delay: together they take some 200 MB.
-const CROWD: usize = 8192;
+pub(super) const CROWD: usize = 8192;
 
 /// Connections woken in a turn, at the least; else as many as are served, so that neither wait for the others.
 const LEAST_WOKEN: usize = 512;
+
+/// Served connections of one worker past which no other is woken while memory is short.
+const MOST_SERVED_WHEN_SHORT: usize = 256;
+
+/// How long to rest before it is looked again whether there are fewer.
+const REST_WHEN_SHORT: Duration = Duration::from_millis(20);
 
 /// Connections that have spoken since and are passed over for one that can be spared.
 const MOST_PASSED_OVER: usize = 64;
@@ -107,23 +114,28 @@ impl Worker {
             self.admit(BareConnection { socket, place });
             return;
         }
+        let (refusal, reason) = if self.has_no_memory() {
+            (Refusal::NoMemory, CloseReason::Memory)
+        } else {
+            (Refusal::NoRoom, CloseReason::Full)
+        };
         let Some(chair) = self.full_house.chair() else {
-            self.refuse_in_haste(&socket);
-            self.note_close(CloseReason::Full);
+            self.refuse_in_haste(&socket, refusal);
+            self.note_close(reason);
             return;
         };
-        let state = Rc::new(ConnectionState::refused(Instant::now(), Refusal::NoRoom));
-        self.start(socket, state, Leave::Chair(chair));
+        let state = Rc::new(ConnectionState::refused(Instant::now(), refusal));
+        self.start(socket, state, Leave::Chair(chair, reason));
     }
 
     /// Whether an idle connection is parked in the turn in which it falls idle.
     pub(super) fn parks_at_once(&self) -> bool {
-        let at_once = self.limits.park_after.is_zero() || self.connections.borrow().len() > CROWD;
+        let at_once = self.limits.park_after.is_zero() || self.connections.borrow().len() > self.crowd.get();
         at_once && self.phase.get() == Phase::Serving
     }
 
     /// Takes the connection that has been idle for longest; those on the way whose clients have spoken just now are served.
-    fn take_spare(self: &Rc<Self>) -> Option<BareConnection> {
+    pub(super) fn take_spare(self: &Rc<Self>) -> Option<BareConnection> {
         for _ in 0..MOST_PASSED_OVER {
             let connection = self.parking.take_longest_idle()?;
             if !has_news(&connection.socket) {
@@ -136,15 +148,20 @@ impl Worker {
 
     /// Answers 503 and closes at once. A client that has sent its request and not read the answer yet may find the connection reset
     /// (RFC 9112, section 9.6); with this many refused at once there is no better to be had.
-    fn refuse_in_haste(&self, socket: &OwnedFd) {
-        let answer = Refusal::NoRoom.render(&self.context.date.value());
+    fn refuse_in_haste(&self, socket: &OwnedFd, refusal: Refusal) {
+        let answer = refusal.render(&self.context.date.value());
         let sent = send(socket, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         let counters = &self.context.counters;
-        counters.note_answer(Route::Unframed, Refusal::NoRoom.code());
+        counters.note_answer(Route::Unframed, refusal.code());
         counters.bytes_out.add(sent.unwrap_or_default() as u64);
         let _ = shutdown(socket, Shutdown::Write);
         let read = recv(socket, &mut **self.scratch.borrow_mut(), RecvFlags::DONTWAIT);
         counters.bytes_in.add(read.map_or(0, |(read, _)| read as u64));
+    }
+
+    /// Whether memory is short.
+    pub(super) fn has_no_memory(&self) -> bool {
+        self.places.capacity().shortage().is_short()
     }
 
     /// Starts a task that serves the connection until it ends or falls idle.
@@ -168,8 +185,8 @@ impl Worker {
                 (Ok(socket), Leave::Place(place)) => {
                     seat.worker.park(BareConnection { socket, place }, Kind::Served, state.idle_since());
                 }
-                (_, Leave::Chair(chair)) => {
-                    seat.closed = Some(CloseReason::Full);
+                (_, Leave::Chair(chair, reason)) => {
+                    seat.closed = Some(reason);
                     drop(chair);
                 }
                 (Err(_), Leave::Place(place)) => drop(place),
@@ -195,6 +212,10 @@ impl Worker {
     /// Serves parked connections again as their clients speak; does not end.
     pub(super) async fn wake_parked(self: Rc<Self>) {
         loop {
+            // What they have sent stays in the kernel meanwhile.
+            while self.has_no_memory() && self.connections.borrow().len() > MOST_SERVED_WHEN_SHORT {
+                tokio::time::sleep(REST_WHEN_SHORT).await;
+            }
             let most = LEAST_WOKEN.max(self.connections.borrow().len());
             self.parking
                 .woken(most, |connection, has_left| {
@@ -251,8 +272,8 @@ impl Worker {
 enum Leave {
     /// To be connected, served or parked.
     Place(Place),
-    /// To be told that there is no place.
-    Chair(Chair),
+    /// To be told that there is no place, and why.
+    Chair(Chair, CloseReason),
 }
 
 /// Whether bytes are there, or the end.

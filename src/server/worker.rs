@@ -23,6 +23,7 @@ use super::connection::ConnectionState;
 use super::heartbeat::Beat;
 use super::parking::Parking;
 use super::readable::watch_listener;
+use super::reception::CROWD;
 use super::stop::{Phase, Stop};
 use super::view::Seen;
 use crate::config::LimitsArgs;
@@ -48,6 +49,10 @@ pub(super) struct Share {
     pub(super) stop: watch::Receiver<Stop>,
     /// Whether requests for the database are held back.
     pub(super) paused: watch::Receiver<bool>,
+    /// Bytes that all workers should free together.
+    pub(super) wanted: watch::Receiver<u64>,
+    /// How many workers those are.
+    pub(super) workers: u64,
     pub(super) seen: Seen,
     pub(super) beat: Arc<Beat>,
 }
@@ -82,6 +87,8 @@ impl Share {
             paused: self.paused.clone(),
             seen: self.seen.clone(),
             beat: Arc::clone(&self.beat),
+            wanted: self.wanted.clone(),
+            workers: self.workers,
         })
     }
 }
@@ -99,6 +106,8 @@ pub(super) struct Worker {
     pub(super) parking: Parking,
     pub(super) places: Arc<WorkerPlaces>,
     pub(super) full_house: FullHouse,
+    /// Served connections past which idle ones are parked at once.
+    pub(super) crowd: Cell<usize>,
     /// Accept loops that still run, or the acceptor's queue.
     accepting: Cell<usize>,
     /// Wakes a drain that waits for the last connection and the last accept loop.
@@ -152,6 +161,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
         parking,
         places: share.places,
         full_house: FullHouse::default(),
+        crowd: Cell::new(CROWD),
         limits: share.limits,
         phase: Cell::new(Phase::Serving),
         scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -165,6 +175,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
     tokio::task::spawn_local(Rc::clone(&worker).wake_parked());
     tokio::task::spawn_local(Rc::clone(&worker).expire_parked());
     tokio::task::spawn_local(Rc::clone(&worker).give_memory_back());
+    tokio::task::spawn_local(Rc::clone(&worker).shed(share.wanted, share.workers));
     let index = u32::try_from(share.index).unwrap_or(u32::MAX);
     tokio::task::spawn_local(Rc::clone(&worker).list_connections(index, share.seen.questions));
     match share.intake {

@@ -95,6 +95,8 @@ labels! {
         Full => "full",
         /// What served it met a fault of the program.
         Panicked => "panicked",
+        /// Memory was short, and it was new, slow or idle.
+        Memory => "memory",
         /// The worker is ending, or was ended with its process.
         Drain => "drain",
     }

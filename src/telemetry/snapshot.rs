@@ -107,6 +107,12 @@ pub struct Process {
     pub paused: bool,
     /// Memory that is resident, in bytes.
     pub resident_bytes: Option<u64>,
+    /// The limit that the control group sets on memory, in bytes; none where it sets none.
+    #[serde(default)]
+    pub memory_limit_bytes: Option<u64>,
+    /// Why it takes no more connections, where memory is short.
+    #[serde(default)]
+    pub memory_trouble: Option<String>,
     /// Client connections that it may have.
     pub max_connections: u64,
     /// Whether it did not answer in time, and this is what it said last.

@@ -4,26 +4,27 @@
 //!
 //! **Invariant:** a fault is undone before its test ends, however that ends, and no test harms what it did not start.
 
-mod failover;
-mod secrets;
-mod tls;
 mod clock;
 mod deaths;
 mod descriptors;
+mod disk_full;
+mod down;
+mod exhausted;
+mod failover;
 mod floods;
+mod locked;
 mod panics;
+mod secrets;
+mod slow;
 mod slow_clients;
-mod vanished;
 mod supply;
 mod systemd;
-mod down;
-mod disk_full;
-mod exhausted;
-mod locked;
-mod slow;
+mod tls;
+mod vanished;
 
 use std::fmt::Display;
 
+mod memory_limit;
 mod overload;
 
 /// Says what came of a fault, as a line that `make faults` keeps: `figure | fault | what was measured`.

@@ -10,6 +10,7 @@ use crate::config::database::{Dispatch, Driver, Statements};
 use crate::config::lab::Burn;
 use crate::config::{ServeArgs, Topology};
 use crate::database::plan::Plan;
+use crate::kernel::read::System;
 use crate::server::Placement;
 
 /// What the banner says, besides the settings.
@@ -68,6 +69,17 @@ pub(super) fn print(args: &ServeArgs, shown: &Shown<'_>) {
     }
     let each = if topology.processes.get() == 1 { "" } else { "in each process " };
     line("limits", &format!("{each}{}", room.describe()));
+    let system = System::below("/");
+    let all = system.memory().map_or(u64::MAX, |memory| memory.total_bytes);
+    if let Some(memory) = system.group_memory(all) {
+        let (limit, left) = (memory.total_bytes >> 20, memory.available_bytes >> 20);
+        line(
+            "memory",
+            &format!(
+                "{limit} MiB by the control group, {left} of them left; load is shed before that is used up"
+            ),
+        );
+    }
     if let Some(advice) = plan.advice() {
         line("note", &advice);
     }

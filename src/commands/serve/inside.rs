@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::room::Room;
 use crate::database::{PoolSize, Reach};
 use crate::kernel::usage::resident_bytes;
-use crate::server::{Server, Stop, WorkerView};
+use crate::server::{Capacity, Server, Stop, WorkerView};
 use crate::telemetry::listing::{Filter, Listing};
 use crate::telemetry::questions::Respondent;
 use crate::telemetry::snapshot::Process;
@@ -25,6 +25,7 @@ pub(super) struct Inside {
     stop: watch::Receiver<Stop>,
     brake: watch::Sender<bool>,
     sizes: Vec<watch::Sender<PoolSize>>,
+    capacity: Arc<Capacity>,
 }
 
 /// Where its workers stand among all of the service.
@@ -54,6 +55,7 @@ impl Inside {
             stop: server.watch_stop(),
             brake: server.brake(),
             sizes,
+            capacity: server.capacity(),
         })
     }
 }
@@ -70,6 +72,8 @@ impl Respondent for Inside {
             database_open: self.reach.open(),
             paused: *self.brake.borrow(),
             resident_bytes: resident_bytes(),
+            memory_limit_bytes: self.capacity.shortage().limit_bytes(),
+            memory_trouble: self.capacity.shortage().trouble(),
             max_connections: self.max_connections,
             silent: false,
             workers: self.views.iter().map(WorkerView::read).collect(),

@@ -11,15 +11,18 @@ pub(super) fn findings(facts: &Facts, question: &Question) -> Vec<Finding> {
         "An end of a connection costs {KERNEL_BYTES_PER_END} bytes in the kernel and up to {USER_BYTES_PER_CONNECTION} in the \
          process that holds it, beside what each process costs by itself."
     );
-    let of_group =
-        "The control group's limit holds for the kernel's memory of our connections as for our own.";
     let mut findings = vec![memory("memory", "proc_meminfo(5)", of_machine, facts.memory, facts, question)];
-    if facts.cgroup_memory.is_some() {
+    if let Some(group) = facts.cgroup_memory {
+        let of_group = format!(
+            "The control group's limit, {} MiB, holds for the kernel's memory of our connections as for our own; near it `plimsoll serve` \
+             takes no more of them.",
+            group.total_bytes >> 20
+        );
         let source = "Documentation/admin-guide/cgroup-v2.rst";
         findings.push(memory(
             "memory of the control group",
             source,
-            of_group.into(),
+            of_group,
             facts.cgroup_memory,
             facts,
             question,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit};
 
-use super::facts::{Cores, Database, Descriptors, Facts};
+use super::facts::{Cores, Database, Descriptors, Facts, Memory};
 use super::sysctl::{Sysctl, parse_values, write_values};
 
 mod cgroup;
@@ -38,7 +38,7 @@ impl System {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let unlimited = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let memory = self.text("proc/meminfo").and_then(|text| memory::parse(&text));
+        let memory = self.memory();
         let group = self.text("proc/self/cgroup").unwrap_or_default();
         Facts {
             descriptors: Some(Descriptors { soft: unlimited(current), hard: unlimited(maximum) }),
@@ -47,14 +47,23 @@ impl System {
             tracked: self.number("proc/sys/net/netfilter/nf_conntrack_count"),
             page_bytes: u64::try_from(rustix::param::page_size()).unwrap_or(u64::MAX),
             memory,
-            cgroup_memory: cgroup::memory(self, &group)
-                .filter(|limit| memory.is_none_or(|all| limit.total_bytes < all.total_bytes)),
+            cgroup_memory: cgroup::memory(self, &group, memory.map_or(u64::MAX, |all| all.total_bytes)),
             cores: Cores {
                 usable: u32::try_from(cores).unwrap_or(u32::MAX),
                 quota: cgroup::quota(self, &group),
             },
             database: Database::NotNamed,
         }
+    }
+
+    /// The machine's memory.
+    pub fn memory(&self) -> Option<Memory> {
+        self.text("proc/meminfo").and_then(|text| memory::parse(&text))
+    }
+
+    /// What the control groups of this process leave of it; none where they set no limit, or one of `all` memory or more.
+    pub fn group_memory(&self, all: u64) -> Option<Memory> {
+        cgroup::memory(self, &self.text("proc/self/cgroup")?, all)
     }
 
     /// A setting's values; none where the running kernel does not have it.

@@ -49,7 +49,7 @@ impl Client {
                         *sent += ready!(self.send(cx, &response[*sent..]))?;
                     }
                     ready!(self.shut_down(cx))?;
-                    *farewell = if state.ends_by_us() {
+                    *farewell = if state.ends_by_us() && state.may_linger() {
                         state.linger(Instant::now());
                         Farewell::Lingering { thrown_away: 0 }
                     } else {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::super::stop::Phase;
 use super::Client;
 use super::bodies::Bodies;
+use super::refusal::Refusal;
 use super::scan::Scanner;
 
 /// A connection's stream as hyper sees it.
@@ -87,8 +88,13 @@ impl Guard {
             self.whole = if whole.is_empty() { 0 } else { self.held.len() + whole.len() };
             self.held.extend_from_slice(whole);
         }
+        if !rest.is_empty() && worker.has_no_memory() {
+            state.refuse(Refusal::Shed);
+        }
         if !state.is_deaf() {
             self.held.extend_from_slice(rest);
+        } else if self.whole == 0 {
+            self.held = Vec::new();
         }
         Poll::Ready(Ok(read))
     }
@@ -119,6 +125,7 @@ impl hyper::rt::Read for Guard {
             }
             // To hyper a refusal looks like the client's end: it answers what it has, and then ends.
             if guard.client.state.is_deaf() {
+                guard.held = Vec::new();
                 return Poll::Ready(Ok(()));
             }
             let room = out.remaining();

@@ -130,7 +130,7 @@ async fn serve(client: &Rc<Client>) -> End {
             }
             let sent = client.flush(cx);
             if matches!(sent, Poll::Ready(Err(_))) {
-                return Poll::Ready(End::Closed(CloseReason::Client));
+                return Poll::Ready(End::Closed(state.why_broken()));
             }
             if worker.phase.get() == Phase::Closing && state.is_idle() {
                 return Poll::Ready(End::Closed(CloseReason::Drain));

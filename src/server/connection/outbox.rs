@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 use super::Client;
 use super::state::Take;
@@ -44,6 +45,10 @@ impl Client {
         let mut sent = 0;
         if unsent.is_empty() {
             let outcome = self.write_all(cx, &gathered, &mut sent);
+            if sent < gathered.len() && self.worker.has_no_memory() {
+                self.state.shed(Instant::now());
+                return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+            }
             unsent.extend_from_slice(&gathered[sent..]);
             gathered.clear();
             return outcome;

@@ -19,6 +19,10 @@ pub(in crate::server) enum Refusal {
     TooSlow,
     /// There are as many connections as there may be.
     NoRoom,
+    /// There is no memory for another connection.
+    NoMemory,
+    /// There is no memory to wait for the rest of the head.
+    Shed,
 }
 
 impl Refusal {
@@ -29,7 +33,7 @@ impl Refusal {
             Self::TargetTooLong => 414,
             Self::HeadTooLarge => 431,
             Self::TooSlow => 408,
-            Self::NoRoom => 503,
+            Self::NoRoom | Self::NoMemory | Self::Shed => 503,
         }
     }
 
@@ -40,7 +44,7 @@ impl Refusal {
             Self::TargetTooLong => "URI Too Long",
             Self::HeadTooLarge => "Request Header Fields Too Large",
             Self::TooSlow => "Request Timeout",
-            Self::NoRoom => "Service Unavailable\r\nretry-after: 1",
+            Self::NoRoom | Self::NoMemory | Self::Shed => "Service Unavailable\r\nretry-after: 1",
         }
     }
 
@@ -51,6 +55,8 @@ impl Refusal {
             Self::HeadTooLarge => "the request head is too large\n",
             Self::TooSlow => "the request head did not come in time\n",
             Self::NoRoom => "there are as many connections as there may be\n",
+            Self::NoMemory => "there is no memory for another connection at the moment\n",
+            Self::Shed => "there is no memory to wait for the rest of the request at the moment\n",
         }
     }
 

@@ -40,8 +40,13 @@ impl Memory {
             self.crowd.notified().await;
             while self.released.replace(0) > 0 {
                 tokio::time::sleep(SETTLE).await;
-                drop(std::hint::black_box(Vec::<u8>::with_capacity(OWN_PAGES)));
+                give_pages_back();
             }
         }
     }
+}
+
+/// Has the allocator look at what it keeps, and give back what was freed long enough ago.
+pub(in crate::server) fn give_pages_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(OWN_PAGES)));
 }

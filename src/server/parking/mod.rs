@@ -27,6 +27,7 @@ mod memory;
 mod queue;
 
 use memory::Memory;
+pub(super) use memory::give_pages_back;
 pub(super) use queue::Kind;
 use queue::{Key, Queue};
 

@@ -99,6 +99,7 @@ pub fn reasons(now: &Sample) -> Vec<String> {
     {
         reasons.push(format!("the database is not reached: {trouble}"));
     }
+    reasons.extend(serving.iter().find_map(|process| process.memory_trouble.clone()));
     let is_full = |process: &&&Process| {
         let open: u64 = process.workers.iter().map(|worker| worker.state.open).sum();
         open >= process.max_connections

@@ -1,7 +1,8 @@
 //! What is known of one connection, shared by its parts: the guard that reads, the service that answers, the task that keeps
 //! time.
 //!
-//! [`outside`] is what others are told of it, [`sending`] whether the client takes what it is sent.
+//! [`outside`] is what others are told of it, [`sending`] whether the client takes what it is sent, [`shed`] what becomes of it while
+//! memory is short.
 //!
 //! **Invariant:** which deadline holds follows from the state alone, so that one timer for each connection serves them all.
 
@@ -18,6 +19,7 @@ use crate::config::LimitsArgs;
 
 mod outside;
 mod sending;
+mod shed;
 
 pub(super) use sending::Take;
 
@@ -192,7 +194,7 @@ impl ConnectionState {
     }
 
     /// Whether nothing is under way: no request, no part of one, no farewell.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::server) fn is_idle(&self) -> bool {
         !self.is_busy() && self.partial_since.get().is_none() && self.lingering_since.get().is_none()
     }
 

@@ -45,12 +45,18 @@ impl ConnectionState {
     pub(in crate::server::connection) fn why_ended(&self, draining: bool) -> CloseReason {
         match self.refusal.get() {
             Some(Refusal::NoRoom) => CloseReason::Full,
+            Some(Refusal::NoMemory | Refusal::Shed) => CloseReason::Memory,
             Some(Refusal::TooSlow) => CloseReason::Timeout,
             None if self.closing.get() && draining => CloseReason::Drain,
             None if self.left.get() && !self.closing.get() => CloseReason::Client,
             // By us, by hyper that could make nothing of a request, or because the client wanted no more than this answer.
             Some(_) | None => CloseReason::Answered,
         }
+    }
+
+    /// Why nothing more can be sent.
+    pub(in crate::server::connection) fn why_broken(&self) -> CloseReason {
+        if self.refusal.get() == Some(Refusal::Shed) { CloseReason::Memory } else { CloseReason::Client }
     }
 
     /// Whether the client is waited for after an answer that was none of ours: hyper's, to what it could make no request of.
@@ -66,6 +72,7 @@ impl ConnectionState {
     pub(in crate::server::connection) fn why_overdue(&self) -> CloseReason {
         match self.refusal.get() {
             Some(Refusal::NoRoom) => CloseReason::Full,
+            Some(Refusal::NoMemory | Refusal::Shed) => CloseReason::Memory,
             None if self.is_idle() => CloseReason::Idle,
             Some(_) | None => CloseReason::Timeout,
         }

@@ -84,6 +84,12 @@ impl Families {
         let paused = processes.iter().any(|process| process.paused);
         let help = "Whether requests for the database are held back";
         gauge(to, &about("plimsoll_paused", help), u64::from(paused))?;
+        let help = "Whether so little memory is left that no more connections are taken";
+        let short = processes.iter().any(|process| process.memory_trouble.is_some());
+        gauge(to, &about("plimsoll_memory_short", help), u64::from(short))?;
+        let limit = processes.iter().filter_map(|process| process.memory_limit_bytes).min();
+        let help = "The limit that the control group sets on memory; 0 where it sets none";
+        gauge(to, &about("plimsoll_memory_limit", help).bytes(), limit.unwrap_or_default())?;
         let resident = processes.iter().filter_map(|process| process.resident_bytes).sum::<u64>();
         gauge(
             to,
