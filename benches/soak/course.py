@@ -1,4 +1,4 @@
-"""The course of a soak: faults and calm in turn, a muster now and then, and all of it judged on the way.
+"""The course of a soak: faults, calm and silence in turn, and all of it judged on the way.
 
 **Invariant:** whatever ends the course, every client has been told to end and every request is settled before it is
 reported.
@@ -17,11 +17,12 @@ from collections.abc import Iterator
 
 from ..problem import Problem
 from ..progress import describe_seconds
-from . import drift, report, sampler, schedule
+from . import report, sampler, schedule
 from .answers import check_fortunes, target
 from .crowd import Crowd
-from .faults import FAULTS, MOST_SECONDS, Fault
+from .faults import FAULTS, MOST_SECONDS, UNAVAILABLE, Fault
 from .house import HEADER_TIMEOUT_SECONDS, START_SECONDS, House
+from .on_database import TERMINATE
 from .report import Happened, Results
 from .timeline import RECOVERY_SECONDS
 from .truth import REMEMBERED_SECONDS
@@ -37,11 +38,13 @@ JUDGE_SECONDS = 3.0
 JUDGED_AT_ONCE = 20
 # By how much the wall clock may leave the other one before times say nothing any more.
 MOST_STEP_SECONDS = 0.02
-# In the stillness of a muster, before the looks and between them: connections are parked. The allocator gives a free
+# In the silence behind a fault, before the stirs and between them: connections are parked. The allocator gives a free
 # page back after a second, but looks for such pages only when another becomes free: a few requests see to that.
-HUSHED_SECONDS, LOOKS, BETWEEN_LOOKS_SECONDS = 2.0, 8, 0.5
+HUSHED_SECONDS, STIRS, BETWEEN_STIRS_SECONDS = 2.0, 8, 0.5
 STIRRING, STIRRING_ROWS = 4, 500
-MUSTER_SECONDS = HUSHED_SECONDS + LOOKS * BETWEEN_LOOKS_SECONDS + 1.0
+SILENT_SECONDS = HUSHED_SECONDS + RECOVERY_SECONDS + STIRS * BETWEEN_STIRS_SECONDS + 1.0
+# The service counts somebody who asked within a minute as looking on.
+WATCH_SECONDS = 20.0
 
 
 class Course:
@@ -53,6 +56,7 @@ class Course:
         self.crowd = Crowd(house.port, self.ledger, results.seed, HEADER_TIMEOUT_SECONDS)
         self.renewing = {name for name, fault in faults.items() if fault.renews and house.processes > 1}
         self.stopped = asyncio.Event()
+        self.watching: list[asyncio.Task[None]] = []
         self.clocks = 0.0
         self.begin = 0.0
 
@@ -70,7 +74,8 @@ class Course:
         self.ledger.fortunes = await self.first_fortunes()
         self.begin = time.monotonic()
         self.clocks = time.time() - self.begin
-        watching = [asyncio.create_task(self.ledger.pulse.beat()), asyncio.create_task(self.sample())]
+        self.watching = [asyncio.create_task(self.ledger.pulse.beat()), asyncio.create_task(self.sample())]
+        self.watching.append(asyncio.create_task(self.look_on()))
         self.crowd.start()
         try:
             await self.go_through()
@@ -78,7 +83,7 @@ class Course:
             await self.finish()
         finally:
             self.results.seconds = self.now
-            for task in [*watching, *self.crowd.tasks]:
+            for task in [*self.watching, *self.crowd.tasks]:
                 task.cancel()
 
     async def go_through(self) -> None:
@@ -91,10 +96,10 @@ class Course:
             self.show(name)
             before = set(self.house.every_process())
             happened = await self.make(name)
-            await self.rest(max(begun + self.every - MUSTER_SECONDS, self.now + LEAST_CALM_SECONDS))
+            await self.rest(max(begun + self.every - SILENT_SECONDS, self.now + LEAST_CALM_SECONDS))
             if name not in self.renewing and before != set(self.house.every_process()):
                 self.ledger.complain(f"{name} cost a process of the service its life")
-            await self.muster()
+            await self.fall_silent()
             self.close(happened)
         await self.rest(planned)
         self.results.complete = not self.stopped.is_set()
@@ -140,18 +145,26 @@ class Course:
         happened.wrong = self.ledger.wrong - happened.wrong
         print(report.line(happened), flush=True)
 
-    async def muster(self) -> None:
-        """A long look while nobody asks."""
+    async def fall_silent(self) -> None:
+        """For a while the clients only hold their connections, which are parked; the sessions with PostgreSQL begin
+        anew, with buffers that have not grown, and memory that was freed is given back."""
         self.crowd.hush()
         await asyncio.sleep(HUSHED_SECONDS)
-        looks = []
-        for _ in range(LOOKS):
+        window = self.ledger.timeline.open("silence", UNAVAILABLE, time.monotonic())
+        await self.house.cluster.sql(TERMINATE)
+        window.end = time.monotonic()
+        await asyncio.sleep(RECOVERY_SECONDS)
+        for _ in range(STIRS):
             await self.stir()
-            await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
-            looks.append(self.look())
+            await asyncio.sleep(BETWEEN_STIRS_SECONDS)
         self.crowd.go_on()
-        if found := drift.muster([look for look in looks if look]):
-            self.results.musters.append(found)
+
+    async def look_on(self) -> None:
+        """Watches, as an operator does: the service then takes a sample each second, and soon remembers as many as it
+        ever will."""
+        while True:
+            await self.house.status()
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def stir(self) -> None:
         """A few requests over connections of their own, so that every process gets some."""
@@ -169,8 +182,9 @@ class Course:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopped.wait(), min(left, JUDGE_SECONDS))
             await self.judge()
-            if error := self.crowd.trouble():
-                raise error
+            for task in [*self.crowd.tasks, *self.watching]:
+                if task.done() and (error := task.exception()):
+                    raise error
             self.house.is_listening()
 
     async def judge(self) -> None:

@@ -66,11 +66,6 @@ class Crowd:
     def go_on(self) -> None:
         self.may_ask.set()
 
-    def trouble(self) -> BaseException | None:
-        """Why a client has ended that should not have: a fault of this program."""
-        ended = (task.exception() for task in self.tasks if task.done() and not task.cancelled())
-        return next((error for error in ended if error), None)
-
     async def live(self, use: Callable[[Connection, random.Random], Awaitable[None]], dice: random.Random) -> None:
         await asyncio.sleep(dice.random())
         while not self.stopping:
@@ -161,8 +156,9 @@ class Crowd:
             self.ledger.complain(f"half a head was answered with {status}")
 
     def cut_off(self, connection: Connection, began: float, how: str = "EOF") -> None:
-        """A head in the making was cut off: right only where its process was killed or replaced."""
+        """A head was cut off, which is right only where its process was killed or replaced; or it was not cut
+        off in time, which is right only where nobody accepted it for a while."""
         for window in self.ledger.timeline.touching(began, time.monotonic()):
-            if window.allows.cuts_heads or connection.port in window.ports:
+            if window.allows.cuts_heads or window.allows.late or connection.port in window.ports:
                 return
         self.ledger.complain(f"a head in the making was cut off ({how})")

@@ -1,10 +1,8 @@
 """What became of memory and descriptors while no process was replaced.
 
-After the calm behind each fault there is a muster: all clients hold their connections, nobody asks, and what the
-processes have is looked at. The allocator hands out memory in pages of 64 KiB and more, which a single object keeps,
-so that one muster differs from the next by some in a hundred, up and down, whatever was given back
-(`docs/reliability.md`). What a leak raises is the floor: the least that a process had in any muster of the first
-third, and in any of the last.
+The allocator gives memory back in pieces of 64 KiB, each of which a single object can keep, and buffers that had to
+grow stay as they are until their connection ends, so that what a process has goes up and down by some in a hundred.
+What a leak raises is the floor: the least that a process had at any moment of the first third, and of the last.
 
 **Invariant:** figures of different processes are never compared.
 """
@@ -18,19 +16,8 @@ from dataclasses import dataclass
 from .sampler import Sample
 
 MOST_DRIFT = 0.01
-# A run that is shorter has too few musters for a floor: its drift is told, and not judged.
+# A run that is shorter has too few moments of each kind for a floor: its drift is told, and not judged.
 JUDGED_FROM_SECONDS = 1_200
-
-
-@dataclass(frozen=True)
-class Muster:
-    """What a number of looks in stillness came to."""
-
-    at: float
-    # The least of each process.
-    memory_kib: dict[int, int]
-    # Descriptors that are neither a client's connection nor a session with PostgreSQL.
-    descriptors: float
 
 
 @dataclass(frozen=True)
@@ -45,28 +32,19 @@ class Drift:
         return self.late / self.early - 1
 
 
-def muster(samples: Sequence[Sample]) -> Muster | None:
-    """Nothing where processes changed meanwhile."""
-    pids = {tuple(sample.anonymous_kib) for sample in samples}
-    if len(pids) != 1:
-        return None
-    least = {pid: min(sample.anonymous_kib[pid] for sample in samples) for pid in pids.pop()}
-    return Muster(samples[-1].at, least, statistics.median(sample.rest for sample in samples))
-
-
-def compare(musters: Sequence[Muster], begin: float, end: float) -> dict[str, Drift | None]:
-    """Of those between two moments. Nothing where there are too few, or where a process was replaced."""
-    steady = [one for one in musters if begin <= one.at <= end]
-    third = len(steady) // 3
-    if third == 0 or len({tuple(one.memory_kib) for one in steady}) > 1:
+def compare(samples: Sequence[Sample], begin: float, end: float) -> dict[str, Drift | None]:
+    """Of those between two moments. Nothing where one third has none, or where a process was replaced."""
+    third = (end - begin) / 3
+    early = [one for one in samples if begin <= one.at < begin + third]
+    late = [one for one in samples if end - third <= one.at < end]
+    if not (early and late) or len({tuple(one.anonymous_kib) for one in early + late}) > 1:
         return {"memory, KiB": None, "descriptors": None}
-    early, late = steady[:third], steady[-third:]
     return {
         "memory, KiB": Drift(floor(early), floor(late)),
-        "descriptors": Drift(*(statistics.median(one.descriptors for one in some) for some in (early, late))),
+        "descriptors": Drift(*(statistics.median(one.rest for one in some) for some in (early, late))),
     }
 
 
-def floor(musters: Sequence[Muster]) -> float:
+def floor(samples: Sequence[Sample]) -> float:
     """The sum of what each process had at least."""
-    return sum(min(one.memory_kib[pid] for one in musters) for pid in musters[0].memory_kib)
+    return sum(min(one.anonymous_kib[pid] for one in samples) for pid in samples[0].anonymous_kib)

@@ -22,6 +22,7 @@ from .timeline import Window
 
 START_SECONDS = 60.0
 LOOK_SECONDS = 0.01
+ANSWER_SECONDS = 5.0
 # Shorter than the service's default, so that slow heads are reaped while the fault that made them is in force.
 HEADER_TIMEOUT_SECONDS = 4
 
@@ -62,6 +63,19 @@ class House:
 
     def every_process(self) -> list[int]:
         return [self.child.pid, *(children_of(self.child.pid) if self.processes > 1 else [])]
+
+    async def status(self) -> None:
+        """Asks the admin side for its page, which it answers at any moment, whatever happens to the rest."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(str(self.admin_socket))
+                writer.write(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                said = await reader.read()
+                writer.close()
+        except (OSError, TimeoutError) as error:
+            said = repr(error).encode()
+        if not said.startswith(b"HTTP/1.1 200 "):
+            self.ledger.complain(f"/status.json was answered with {said[:100]!r}")
 
     async def pool(self, *words: str) -> str:
         """A change by `plimsoll pool`; gives its answer."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .drift import JUDGED_FROM_SECONDS, MOST_DRIFT, Drift, Muster, compare
+from .drift import JUDGED_FROM_SECONDS, MOST_DRIFT, Drift, compare
 from .ledger import Ledger
 from .sampler import Sample
 from .schedule import steady_part
@@ -65,13 +65,12 @@ class Results:
     ledger: Ledger
     happened: list[Happened] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    musters: list[Muster] = field(default_factory=list)
     seconds: float = 0.0
     complete: bool = False
     log: str = ""
 
     def drifts(self) -> dict[str, Drift | None]:
-        return compare(self.musters, *steady_part(self.planned))
+        return compare(self.samples, *steady_part(self.planned))
 
     def failures(self) -> list[str]:
         found = [f"{self.ledger.wrong} things were wrong"] if self.ledger.wrong else []
@@ -107,10 +106,6 @@ class Results:
             },
             "wrong": {"count": ledger.wrong, "told": ledger.told},
             "faults": [one.document() for one in self.happened],
-            "musters": [
-                {"at": round(one.at, 1), "memory_kib": list(one.memory_kib.values()), "descriptors": one.descriptors}
-                for one in self.musters
-            ],
             "samples": {
                 "columns": ["seconds", "memory KiB by process", "descriptors", "clients", "sessions"],
                 "rows": [
@@ -171,7 +166,7 @@ def summary(results: Results) -> str:
 
 def describe(drift: Drift | None) -> str:
     if drift is None:
-        return "too few musters of the same processes to tell"
+        return "too short a run to tell"
     return f"{drift.early:.0f} early, {drift.late:.0f} late ({drift.share:+.2%})"
 
 
@@ -218,10 +213,10 @@ def drift_table(results: Results) -> str:
     if not rows:
         return "\n## Drift\n\nThe run was too short to tell.\n"
     return (
-        f"\n## Drift\n\nFrom {begin:.0f} to {end:.0f} s no process was replaced. After each fault there was a muster, "
-        "in which the clients kept their connections and nobody asked. Memory is what the processes have that no file "
-        "stands behind, without huge pages, each at its least in the musters of the first third and of the last; "
-        "descriptors are those that are neither a client's connection nor a session with PostgreSQL.\n\n"
+        f"\n## Drift\n\nFrom {begin:.0f} to {end:.0f} s no process was replaced. Memory is what the processes have "
+        "that no file stands behind, without huge pages, each at its least in the first third of that time and in the "
+        "last; descriptors are those that are neither a client's connection nor a session with PostgreSQL, by their "
+        "medians.\n\n"
         f"| | first third | last third | grew by |\n|---|---:|---:|---:|\n{rows}\n"
     )
 

@@ -24,7 +24,7 @@ class Allowance:
     refused: frozenset[str] = frozenset()
     # A process is killed: what it held goes with it.
     loses: bool = False
-    # Nobody accepts for a while: an answer may come after the deadline, which begins with being accepted.
+    # An answer may come after the deadline, since that begins only when the request is accepted and read.
     late: bool = False
     # A head that is not whole yet may be cut off, since the process that was reading it leaves.
     cuts_heads: bool = False

@@ -192,18 +192,17 @@ class ScheduleTest(unittest.TestCase):
                 choose(names, 1)
 
 
+def sample(at: float, memory: dict[int, int], rest: int = 20) -> Sample:
+    return Sample(at, memory, rest + 9, 7, 2)
+
+
 class DriftTest(unittest.TestCase):
     def test_the_floors_of_the_first_and_the_last_third_are_compared(self) -> None:
-        def muster(at: float, one: int, other: int, rest: int = 20) -> drift.Muster:
-            samples = [Sample(at, {1: one + more, 2: other}, rest + 9, 7, 2) for more in (50, 0)]
-            found = drift.muster(samples)
-            assert found is not None
-            return found
-
-        early = [muster(20, 100, 180), muster(30, 140, 100)]
-        late = [muster(70, 101, 200), muster(80, 160, 101)]
-        between = [muster(50, 10, 10), muster(60, 10, 10)]
-        found = drift.compare([muster(5, 1, 1), *early, *between, *late, muster(95, 1, 1)], 20, 90)
+        before, after = sample(10, {1: 1, 2: 1}), sample(95, {1: 1, 2: 1})
+        early = [sample(20, {1: 100, 2: 180}), sample(40, {1: 140, 2: 100})]
+        between = sample(55, {1: 10, 2: 10})
+        late = [sample(70, {1: 101, 2: 200}), sample(80, {1: 160, 2: 101})]
+        found = drift.compare([before, *early, between, *late, after], 20, 90)
         memory, descriptors = found["memory, KiB"], found["descriptors"]
         assert memory is not None and descriptors is not None
         self.assertEqual((memory.early, memory.late, descriptors.share), (200, 202, 0.0))
@@ -211,11 +210,7 @@ class DriftTest(unittest.TestCase):
         self.assertIsNone(drift.compare(early, 20, 90)["descriptors"], "too few")
 
     def test_figures_of_different_processes_are_not_compared(self) -> None:
-        def muster(at: float, pid: int) -> drift.Muster:
-            return drift.Muster(at, {pid: 100}, 20)
-
-        self.assertIsNone(drift.compare([muster(1, 7), muster(2, 7), muster(3, 8)], 0, 9)["memory, KiB"])
-        self.assertIsNone(drift.muster([Sample(1, {7: 1}, 9, 0, 0), Sample(2, {8: 1}, 9, 0, 0)]))
+        self.assertIsNone(drift.compare([sample(1, {7: 100}), sample(8, {8: 100})], 0, 9)["memory, KiB"])
 
     def test_what_the_kernel_says_is_read(self) -> None:
         self.assertEqual(anonymous("Pss: 9 kB\nAnonymous:          123 kB\n"), 123)
