@@ -147,14 +147,14 @@ fn a_service_near_its_memory_limit_sheds_load_and_lives() {
         held.extend(send_and_hold(&server, half_head.as_bytes()));
         if number % (SILENT / DEAF) == 0 {
             held.extend(send_and_hold(&server, questions.as_ref()));
-            assert_eq!(other.get("/db").status, 200, "with {number} held:\n{}", server.stderr());
+            assert_eq!(other.get("/json").status, 200, "with {number} held:\n{}", server.stderr());
             most_used = group.used().max(most_used);
         }
     }
     server.wait_for_line("shortage", |line| line.contains("memory is short").then_some(()));
     let refused = held.iter_mut().filter_map(|stream| was_refused(stream).then_some(())).count();
     assert_eq!(group.killed(), 0, "{}", server.stderr());
-    assert_eq!(other.get("/db").status, 200);
+    assert_eq!(other.get("/json").status, 200);
 
     drop(held);
     let left = Instant::now();
