@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** whatever the text, a password in it is shown to nobody.
 
-use crate::config::database::{PgVariables, Target};
+use crate::config::database::Target;
 use crate::config::load::{Header, Url, WeightedPath};
 use crate::config::{duration, report};
 use crate::database::target::{configuration, describe, secret_pairs};
@@ -24,7 +24,7 @@ pub(super) fn check(bytes: &[u8]) {
 
 fn check_database(text: &str) {
     let masked = report::mask(text);
-    let target = Target::Given { url: Some(text.to_owned()), variables: PgVariables::default() };
+    let target = Target::Given { url: Some(text.to_owned()), variables: Box::default() };
     let config = match configuration(&target) {
         Ok(config) => config.unwrap_or_else(|| panic!("a given database is not the private one")),
         Err(error) => return assert!(!error.to_string().is_empty(), "a refusal without a word"),
@@ -34,7 +34,8 @@ fn check_database(text: &str) {
     if password.len() >= SHORTEST && !password.contains('*') && text.matches(password).count() == 1 {
         assert!(!masked.contains(password), "{masked:?} shows the password of {text:?}");
     }
-    let with_another = config.clone().password("another").clone();
+    let mut with_another = config.clone();
+    with_another.password("another");
     assert_eq!(describe(&config), describe(&with_another), "the description depends on the password");
     let again = secret_pairs(&config).parse::<crate::database::Config>();
     assert!(again.is_ok(), "{text:?} does not survive its way to a child: {again:?}");

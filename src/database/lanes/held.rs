@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn carrying(in_flight: u32, is_trial: bool) -> Candidate {
-        Candidate { load: Some(Load { in_flight, deep_from: 100 }), is_trial, is_stuck: false }
+        Candidate { load: Some(Load { in_flight, deep_from: 100, room: 8_192 }), is_trial, is_stuck: false }
     }
 
     #[test]

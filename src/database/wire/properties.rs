@@ -10,9 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::UnixStream;
-use tokio_util::either::Either;
 
-use super::{Pipeline, Rows, Wire};
+use super::{Pipeline, Rows, Socket, Wire};
 use crate::database::error::Refusal;
 
 /// Bytes that a Unix socket takes without a reader.
@@ -107,7 +106,7 @@ fn read(askers: &[Asker], stream: &[u8], room: usize) -> Outcome {
         postgresql.write_all(stream).expect("room for all bytes");
         drop(postgresql);
         let ours = UnixStream::from_std(ours).expect("a socket of the runtime's");
-        let mut wire = Wire::new(Either::Right(ours), true);
+        let mut wire = Wire::new(Socket::Unix(ours), true);
         let pipeline = wire.pipeline();
         pipeline.share();
         let mut replies = Vec::new();
