@@ -63,7 +63,7 @@ impl Overload {
     /// Finds the peak, and offers ten times as much for so long.
     fn make(server: &TestServer, connections: u32, time: Duration) -> Self {
         let limit = time * 2 + Duration::from_secs(30);
-        let closed = load(server, "/db", limit, &["-c64", "--warm-up", "500ms", "-d1500ms"]);
+        let closed = load(server, "/db", limit, &["-c256", "--warm-up", "500ms", "-d1500ms"]);
         let peak = number(&closed, "/statuses/200") / number(&closed, "/elapsed_s");
         assert_eq!(count(&closed, "/non_2xx"), 0, "{closed}");
         let (connections, rate) = (format!("-c{connections}"), format!("{:.0}", peak * 10.0));
