@@ -1,6 +1,6 @@
 //! What holds of any input, whatever the bytes: each function here takes some and panics where the code breaks its word.
 //!
-//! Property tests hold these with inputs drawn by a shape ([`mod@tests`]), the targets of `fuzz/` with inputs found by coverage, and the
+//! Property tests hold these with inputs drawn by a shape (`tests.rs`), the targets of `fuzz/` with inputs found by coverage, and the
 //! tests here once more with every input of `fuzz/seeds`. The parts that judge lie beside the code that they judge.
 //!
 //! **Invariant:** nothing of the program names this module, which is built for tests and with the feature `fuzzing` only.
