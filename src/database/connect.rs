@@ -208,7 +208,7 @@ impl Connector {
     }
 }
 
-/// What every session is set to, in one round trip; by SET and not by start-up options, which poolers refuse.
+/// What every session is set to, in one statement; not by start-up options, which poolers refuse.
 ///
 /// With a custom plan the UPDATE of many rows joins by hash over a sequential scan and locks rows in table order, and requests of
 /// mixed size deadlock. A statement that outlives its request is ended by PostgreSQL itself, in case the cancel does not reach it; a
@@ -218,9 +218,9 @@ impl Connector {
 fn session_settings(statement_timeout: Duration) -> String {
     let most = statement_timeout.as_millis().min(LONGEST_STATEMENT_TIMEOUT.as_millis());
     format!(
-        "SET plan_cache_mode = force_generic_plan; \
-         SELECT set_config(name, '{most}', false) FROM pg_catalog.pg_settings \
-          WHERE name = 'statement_timeout' AND source <> 'client' AND setting::int8 NOT BETWEEN 1 AND {most}"
+        "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), \
+                (SELECT set_config(name, '{most}', false) FROM pg_catalog.pg_settings \
+                  WHERE name = 'statement_timeout' AND source <> 'client' AND setting::int8 NOT BETWEEN 1 AND {most})"
     )
 }
 

@@ -115,6 +115,10 @@ fn fail_over(
     wait_until("reads on the new primary", PATIENCE, || reads.first_served(promoted));
     writes.end();
     reads.end();
+    // It is said once it holds.
+    wait_until("the return in the log", PATIENCE, || {
+        server.stderr().contains("the database is reached again").then_some(())
+    });
     for lines in ["the database is not reached", "the database is reached again"] {
         let count = server.stderr().lines().filter(|line| line.contains(lines)).count();
         assert!((1..=12).contains(&count), "{count} times {lines:?}:\n{}", server.stderr());

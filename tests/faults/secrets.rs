@@ -115,7 +115,7 @@ fn a_password_is_seen_nowhere_in_a_service_that_runs_and_fails() {
             let finished = server.stop();
             expect_none_in(&finished, &format!("the end of {given:?}"));
             if failing == Failing::WrongPassword {
-                assert!(finished.stderr.contains("check the user and password"), "{}", finished.stderr);
+                assert!(finished.stderr.contains("name its user and password"), "{}", finished.stderr);
             }
         }
     }

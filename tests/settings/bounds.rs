@@ -45,13 +45,14 @@ const THOUSAND: [&str; 2] = ["1", "1024"];
 const BEYOND_THOUSAND: [&str; 2] = ["0", "1025"];
 const HOLD: &str = "load http://a --hold=10";
 
-const BOUNDS: [Bound; 60] = [
+const BOUNDS: [Bound; 61] = [
     bound("serve", "port", PORTS, BEYOND_PORTS),
     bound("serve", "processes", THOUSAND, BEYOND_THOUSAND),
     bound("serve", "workers", THOUSAND, BEYOND_THOUSAND),
     bound("serve", "private-pg-tcp", ["1", "65535"], ["0", "65536"]),
     bound("serve", "pool-per-core", PER_CORE, BEYOND_PER_CORE),
     bound("serve", "pool-bounds", ["0.001-0.001", "1000-1000"], ["0-6", "3-1000.001"]),
+    bound("serve", "max-waiting", COUNT, BEYOND_COUNT),
     bound("serve", "database-max-conn", COUNT, BEYOND_COUNT),
     bound("serve", "database-wait", DAY, BEYOND_A_DAY),
     bound("serve", "request-deadline", DAY, BEYOND_A_DAY),
