@@ -7,10 +7,11 @@ run:
 	cargo run --release --locked -- serve
 
 # Unit tests, and the real binary over real sockets in front of a real PostgreSQL. Without a browser here, which the first line
-# of the output says, the live page's tests are left out.
+# of the output says, the live page's tests are left out. Tests wait more than they work: there are more of them at once than cores.
+TEST_THREADS = 4
 test:
 	scripts/prepare
-	cargo test --locked -- $$(scripts/find-browser >/dev/null || echo --skip live_page::)
+	cargo test --locked -- --test-threads $(TEST_THREADS) $$(scripts/find-browser >/dev/null || echo --skip live_page::)
 
 # What must hold before a change lands, apart from the tests.
 check:
