@@ -1,9 +1,9 @@
 //! Holds requests for the database back while somebody has asked for it.
 //!
-//! **Invariant:** while it is open it costs a request one look at a flag; while it is shut what waits is bounded by the queue of those
+//! **Invariant:** once it was told to shut, no request passes; while it is open it costs a request a look at a flag and a number; while it is shut what waits is bounded by the queue of those
 //! that wait for a connection, and by each request's deadline.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tokio::sync::{Notify, watch};
@@ -13,16 +13,24 @@ use super::error::Error;
 use super::queue::Queue;
 
 /// A worker's gate before its database connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gate {
     is_shut: Cell<bool>,
+    /// What it is told, as far as [`Gate::follow`] has heard it.
+    told: RefCell<watch::Receiver<bool>>,
     opened: Notify,
 }
 
 impl Gate {
-    /// Whether requests are held back.
+    /// A gate that is told by this.
+    pub(super) fn new(told: watch::Receiver<bool>) -> Self {
+        Self { is_shut: Cell::new(false), told: RefCell::new(told), opened: Notify::new() }
+    }
+
+    /// Whether requests are held back. A request may be read in the same turn in which the gate is told, before it has heard it.
     pub(super) fn is_shut(&self) -> bool {
-        self.is_shut.get()
+        let told = self.told.borrow();
+        if told.has_changed().unwrap_or(false) { *told.borrow() } else { self.is_shut.get() }
     }
 
     /// Waits in the queue until it is open, or until the deadline.
@@ -39,6 +47,7 @@ impl Gate {
     pub(super) async fn follow(self: Rc<Self>, mut shut: watch::Receiver<bool>) {
         loop {
             self.is_shut.set(*shut.borrow_and_update());
+            *self.told.borrow_mut() = shut.clone();
             if !self.is_shut() {
                 self.opened.notify_waiters();
             }

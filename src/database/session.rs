@@ -64,7 +64,7 @@ impl Access {
         reach: Arc<Reach>,
         counters: Arc<WorkerCounters>,
     ) -> Self {
-        let gate = Rc::new(Gate::default());
+        let gate = Rc::new(Gate::new(paused.clone()));
         tokio::task::spawn_local(Rc::clone(&gate).follow(paused));
         Self { way, gate, patience, renewal: Rc::new(renewal), reach, counters }
     }

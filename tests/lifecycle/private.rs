@@ -99,7 +99,7 @@ fn the_cluster_of_a_killed_postgresql_is_recovered_while_the_service_runs() {
         (again && client.get("/db").status == 200).then_some(())
     });
     wait_until("both workers to be back", PATIENCE, || {
-        (0..6).all(|_| get(&server, "/db").status == 200).then_some(())
+        (0..24).all(|_| get(&server, "/db").status == 200).then_some(())
     });
     check_routes(&server);
     assert_eq!(server.stop().code, Some(0));
