@@ -35,7 +35,7 @@ impl Gate {
 
     /// Waits in the queue until it is open, or until the deadline.
     pub(super) async fn pass(&self, queue: &Queue, deadline: Instant) -> Result<(), Error> {
-        let _waiting = queue.join()?;
+        let _waiting = queue.join_held_back()?;
         while self.is_shut() {
             // Nothing else runs on this thread between the look and the wait, so that no change is missed.
             tokio::time::timeout_at(deadline, self.opened.notified()).await.map_err(|_| Error::Deadline)?;

@@ -125,6 +125,11 @@ enum Failure {
 }
 
 impl Failure {
+    /// Whether nothing came back in time.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::Ours(error) if error.kind() == io::ErrorKind::TimedOut)
+    }
+
     /// In one line, with the address.
     fn describe(&self) -> String {
         match self {
@@ -195,7 +200,10 @@ async fn try_host(
                 manner.silent.note(candidate, false);
                 return Ok(opened);
             }
-            Ok(Err(failure)) => failures.push(failure),
+            Ok(Err(failure)) => {
+                is_silent |= failure.is_silence();
+                failures.push(failure);
+            }
             Err(_) => {
                 is_silent = true;
                 failures.push(late(&address));

@@ -23,6 +23,8 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Queue {
     since: RefCell<Slab<Instant>>,
+    /// Who is held back, and waits for nothing that is served.
+    held_back: Cell<u32>,
     /// So many at the most; past it they are refused at once.
     max_waiting: u32,
     /// How many may wait now.
@@ -41,11 +43,16 @@ pub(super) struct Waiting<'a> {
     key: usize,
 }
 
+/// One who is held back, until it is dropped.
+#[derive(Debug)]
+pub(super) struct HeldBack<'a>(&'a Queue);
+
 impl Queue {
     /// An empty queue for so many, whose length the counters show.
     pub(super) fn new(max_waiting: u32, counters: Arc<WorkerCounters>) -> Self {
         Self {
             since: RefCell::default(),
+            held_back: Cell::new(0),
             max_waiting,
             most: Cell::new(max_waiting),
             served: Cell::new(0),
@@ -56,11 +63,11 @@ impl Queue {
 
     /// Counts one more in, if there is room.
     pub(super) fn join(&self) -> Result<Waiting<'_>, Error> {
-        let waiting = self.len();
-        if waiting >= self.most.get() {
+        let in_line = self.in_line();
+        if in_line >= self.most.get() || self.len() >= self.max_waiting {
             return Err(Error::Overloaded);
         }
-        if waiting == 0 {
+        if in_line == 0 {
             self.occupied.notify_one();
         }
         let key = self.since.borrow_mut().insert(Instant::now());
@@ -68,8 +75,22 @@ impl Queue {
         Ok(Waiting { queue: self, key })
     }
 
+    /// Counts one in that is held back, if there is room.
+    pub(super) fn join_held_back(&self) -> Result<HeldBack<'_>, Error> {
+        if self.len() >= self.max_waiting {
+            return Err(Error::Overloaded);
+        }
+        self.held_back.update(|waiting| waiting + 1);
+        self.show();
+        Ok(HeldBack(self))
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> u32 {
+        self.in_line().saturating_add(self.held_back.get())
+    }
+
+    fn in_line(&self) -> u32 {
         u32::try_from(self.since.borrow().len()).unwrap_or(u32::MAX)
     }
 
@@ -94,6 +115,13 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.queue.since.borrow_mut().remove(self.key);
         self.queue.show();
+    }
+}
+
+impl Drop for HeldBack<'_> {
+    fn drop(&mut self) {
+        self.0.held_back.update(|waiting| waiting - 1);
+        self.0.show();
     }
 }
 

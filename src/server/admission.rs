@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -62,6 +62,8 @@ pub(super) struct WorkerPlaces {
     taken: AtomicUsize,
     /// How many of those connections are parked.
     parked: AtomicUsize,
+    /// Whether its worker runs, and does not wait to be started again.
+    is_at_work: AtomicBool,
 }
 
 /// The right to be connected.
@@ -124,12 +126,33 @@ impl Capacity {
 
 impl WorkerPlaces {
     pub(super) fn new(capacity: Arc<Capacity>) -> Arc<Self> {
-        Arc::new(Self { capacity, taken: AtomicUsize::new(0), parked: AtomicUsize::new(0) })
+        Arc::new(Self {
+            capacity,
+            taken: AtomicUsize::new(0),
+            parked: AtomicUsize::new(0),
+            is_at_work: AtomicBool::new(true),
+        })
     }
 
     /// What the process has room for.
     pub(super) fn capacity(&self) -> &Capacity {
         &self.capacity
+    }
+
+    /// A worker begins: nothing is parked with it, whatever the one before took along.
+    pub(super) fn begin(&self) {
+        self.parked.store(0, Ordering::Relaxed);
+        self.is_at_work.store(true, Ordering::Relaxed);
+    }
+
+    /// It has ended, and may be followed by another.
+    pub(super) fn end(&self) {
+        self.is_at_work.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its worker runs.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.is_at_work.load(Ordering::Relaxed)
     }
 
     /// Connections of this worker, those on their way to it included.

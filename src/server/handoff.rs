@@ -103,9 +103,13 @@ impl Acceptor {
 
 impl Running {
     /// The worker for one more connection: the one with the fewest, among those whose queue has room. One connection too many goes to
-    /// whom it can do most good: where others may be closed for it, to the one with the most that are idle.
+    /// whom it can do most good: where others may be closed for it, to the one with the most that are idle. One that waits to be
+    /// started again gets some only where all do.
     fn recipient(&self) -> Option<&Recipient> {
-        let open = self.recipients.iter().filter(|recipient| recipient.queue.capacity() > 0);
+        let is_any_at_work = self.recipients.iter().any(|recipient| recipient.places.is_at_work());
+        let open = self.recipients.iter().filter(|recipient| {
+            recipient.queue.capacity() > 0 && (!is_any_at_work || recipient.places.is_at_work())
+        });
         if self.capacity.is_full() && self.capacity.when_full() == WhenFull::Evict {
             open.max_by_key(|recipient| recipient.places.parked())
         } else {
@@ -133,7 +137,7 @@ impl Host for Running {
             Arrival::Surplus(socket) if self.capacity.when_full() == WhenFull::Wait => return Err(socket),
             arrival => arrival,
         };
-        // A worker that is gone ends the process; what was for it ends here.
+        // Its queue is closed only where it will not be started again; what was for it ends here.
         let _ = recipient.queue.try_send(arrival);
         Ok(())
     }

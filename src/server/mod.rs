@@ -181,7 +181,7 @@ impl Server {
         // A drain closes listeners to newcomers for good, whoever holds them too.
         let stop = if self.listeners_are_lent && stop == Stop::Drain { Stop::Retire } else { stop };
         if !self.is_stopping() {
-            self.threads.begin_to_end(stop == Stop::Drain);
+            self.threads.begin_to_end(stop != Stop::Now);
         }
         self.stop.send_if_modified(|before| {
             let is_more = stop > *before;

@@ -20,9 +20,11 @@ use crate::kernel::read::System;
 const MARGIN_PART: u64 = 10;
 /// or than this: of a large group a tenth is more than connections take before the next look.
 const MOST_MARGIN: u64 = 256 << 20;
-/// Time between two looks while more than half of the limit is left,
+/// The limit is near where less than so many times that is left.
+const NEAR: u64 = 4;
+/// Time between two looks while it is not,
 const REST: Duration = Duration::from_millis(50);
-/// while less is,
+/// while it is,
 const SHORT_REST: Duration = Duration::from_millis(10);
 /// and where there is no limit, which somebody may set.
 const UNLIMITED_REST: Duration = Duration::from_secs(5);
@@ -64,6 +66,11 @@ impl Shortage {
         self.left_bytes.store(left, Ordering::Relaxed);
         self.is_short.store(is_short, Ordering::Relaxed);
     }
+}
+
+/// Below so much of a limit memory is short.
+fn margin(limit: u64) -> u64 {
+    (limit / MARGIN_PART).min(MOST_MARGIN)
 }
 
 fn describe(left: u64, limit: u64) -> String {
@@ -134,7 +141,7 @@ impl Watch {
         }
         match memory {
             None => UNLIMITED_REST,
-            Some(memory) if memory.available_bytes > memory.total_bytes / 2 => REST,
+            Some(memory) if memory.available_bytes > NEAR * margin(memory.total_bytes) => REST,
             Some(_) => SHORT_REST,
         }
     }
@@ -166,7 +173,7 @@ impl Judge {
     /// Takes what is left now into account; gives the bytes that are missing until it suffices.
     fn judge(&mut self, memory: Memory, now: Instant) -> u64 {
         let (total, left) = (memory.total_bytes, memory.available_bytes);
-        let margin = (total / MARGIN_PART).min(MOST_MARGIN);
+        let margin = margin(total);
         let suffices = margin + margin / 2;
         let (at, before) = self.before.replace((now, left)).unwrap_or((now, left));
         let gone = u128::from(before.saturating_sub(left)) * AHEAD.as_nanos();

@@ -180,7 +180,7 @@ impl Threads {
         }
     }
 
-    /// Starts none again from here on, but where a backlog is to be emptied those that are due: what waits there has nobody else.
+    /// Starts none again from here on, but where what waits is to be served those that are due: it has nobody else.
     pub(super) fn begin_to_end(&mut self, for_backlogs: bool) {
         while let Ok(end) = self.ends.try_recv() {
             if let Some(ThreadEnd { thread, failure }) = self.plan_restart(end) {

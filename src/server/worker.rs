@@ -121,8 +121,10 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         .build_local(LocalOptions::default())
         .map_err(|error| format!("its event loop cannot be made: {error}"))?;
     let (counters, pulse) = (Arc::clone(&share.seen.counters), Arc::clone(&share.seen.pulse));
+    let places = Arc::clone(&share.places);
     let outcome = runtime.block_on(async {
         counters.thread_id.set_current();
+        places.begin();
         pulse.begin();
         let stop = share.stop.clone();
         let worker = start(share)?;
@@ -144,7 +146,10 @@ pub(super) fn run(share: Share, tell_ready: impl FnOnce()) -> Result<(), String>
         worker.context.database.close();
         outcome
     });
+    places.end();
     pulse.look(counters.thread_id.read());
+    // A look-up of names that is still under way has a thread of its own, and is not waited for.
+    runtime.shutdown_background();
     outcome
 }
 

@@ -170,7 +170,7 @@ impl Keeper<'_> {
                     self.begin_reload(prepared);
                 }
                 change = self.desk.next_change() => self.judge(change),
-                () = looks.next() => house.systemd.note_look(&self.supervisor.look_at_beats()),
+                () = looks.next(), if !self.supervisor.is_stopping() => house.systemd.note_look(&self.supervisor.look_at_beats()),
                 judged = anew::answered(&mut self.judging) => self.resize(judged),
                 contact = &mut first_contact, if contacting => {
                     contacting = false;

@@ -166,7 +166,7 @@ impl Lanes {
             tokio::time::timeout_at(deadline, news.notified()).await.map_err(|_| Error::Deadline)?;
             if let Some(lane) = self.pick(work, queries) {
                 let is_last = if is_held { self.queue.len() <= 1 } else { self.in_line.get() <= queries };
-                if !is_last && lane.in_flight() + queries < lane.room() {
+                if !is_last && (is_held || lane.in_flight() + queries < lane.room() || self.has_room()) {
                     news.notify_one();
                 }
                 return Ok(self.admit(lane, work, queries, deadline));
@@ -223,6 +223,12 @@ impl Lanes {
             tokio::task::spawn_local(open::open_one(Rc::clone(self)));
         }
         chosen
+    }
+
+    /// Whether a lane has room for one query more.
+    fn has_room(&self) -> bool {
+        let open = self.open.borrow();
+        open.iter().filter_map(|lane| lane.load()).any(|load| load.in_flight < load.room)
     }
 
     /// Takes another number of lanes: those past it get no further request, and end when they have answered what they have.
@@ -338,9 +344,9 @@ impl Lanes {
         &self.queue
     }
 
-    /// A ticket gave its place back.
+    /// A ticket gave its place back. Where there is no room nobody is woken: whoever waits anew stands behind all others.
     fn left(&self) {
-        if self.in_line.get() > 0 {
+        if self.in_line.get() > 0 && self.has_room() {
             self.changed.notify_one();
         }
         if !self.held.works().is_none() && self.queue.len() > 0 {

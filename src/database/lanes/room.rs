@@ -45,15 +45,20 @@ impl Lanes {
         } else if self.forget_standing(now) {
             return;
         }
-        let known: Vec<f64> = open.iter().filter_map(|lane| lane.backlog().get().pace()).collect();
+        // What is on trial, or ends, says nothing of the others.
+        let known = open.iter().filter(|lane| !lane.is_trial() && !lane.is_surplus());
+        let known: Vec<f64> = known.filter_map(|lane| lane.backlog().get().pace()).collect();
         if let Ok(count @ 1..) = u32::try_from(known.len()) {
             self.standing.pace.set(Some(known.iter().sum::<f64>() / f64::from(count)));
         }
         for lane in open.iter() {
             let own = lane.backlog().get().pace();
-            // Of a lane that is not at its limit the pace says what it was asked, and not what it can do.
+            // Of a lane that is not at its limit the pace says what it was asked, and not what it can do: no less than what it did, than it
+            // ever did, and than the others do.
             let pace = if waits(lane, now, patience) { own } else { None };
-            let pace = pace.or_else(|| Some(own.unwrap_or_default().max(self.standing.pace.get()?)));
+            let seen = f64::from(lane.noted()) / within.as_secs_f64().max(f64::MIN_POSITIVE);
+            let pace =
+                pace.or_else(|| Some(own.unwrap_or_default().max(seen).max(self.standing.pace.get()?)));
             lane.set_worth(pace.map(|pace| backlog::most(pace, patience)));
         }
     }

@@ -89,7 +89,7 @@ impl Wanted {
                 mode.word()
             )),
             // Anybody may have a certificate of a public authority for a name of theirs: without the name it shows nothing.
-            (Mode::Require | Mode::VerifyCa, Some(Roots::System)) => {
+            (Mode::Prefer | Mode::Require | Mode::VerifyCa, Some(Roots::System)) => {
                 Err("sslrootcert=system goes with sslmode=verify-full only".into())
             }
             // With authorities at hand libpq holds the server to them, under `require` too.
