@@ -13,7 +13,6 @@ use postgres_protocol::message::frontend::{self, BindError};
 use postgres_protocol::types::{self, ArrayDimension};
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::error::Error;
@@ -90,7 +89,7 @@ impl Direct {
         };
         match self.pipeline.ask(NonZeroU32::MIN, 0, parse)?.await {
             // A request that went away while PostgreSQL held it up had asked for the same, and the answer came after it had gone.
-            Err(Error::Refused(refusal)) if refusal.code == SqlState::DUPLICATE_PSTATEMENT => Ok(()),
+            Err(error) if error.is_prepared_already() => Ok(()),
             parsed => parsed.map(drop),
         }
     }

@@ -44,6 +44,11 @@ impl Error {
         matches!(self, Self::Refused(refusal) if refusal.code == SqlState::READ_ONLY_SQL_TRANSACTION)
     }
 
+    /// Whether a statement of this name was prepared before.
+    pub(super) fn is_prepared_already(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code == SqlState::DUPLICATE_PSTATEMENT)
+    }
+
     /// What it is counted as.
     pub(super) fn failure(&self) -> DatabaseFailure {
         match self {

@@ -77,5 +77,6 @@ impl Worker {
             self.context.counters.note_close(CloseReason::Memory);
             tokio::task::coop::consume_budget().await;
         }
+        self.tell_if_empty();
     }
 }

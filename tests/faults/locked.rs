@@ -224,6 +224,28 @@ fn stand_behind(way: &[&str]) {
 }
 
 #[test]
+fn a_service_that_starts_while_the_table_is_locked_serves_what_is_not() {
+    for way in WAYS {
+        let database = TestDatabase::create();
+        database.admin().run("BEGIN; LOCK TABLE world IN ACCESS EXCLUSIVE MODE");
+        let server =
+            ServerSetup::of(&["serve", "--port", "0", "--workers", "1", "--request-deadline", "500ms"])
+                .args(way)
+                .env("DATABASE_URL", database.url())
+                .start();
+        // The first connection is held up in preparing the statements, all of them; the next one leaves that to who asks.
+        wait_until("what is not locked to be served", Duration::from_secs(3), || {
+            (get(&server, "/fortunes").status == 200).then_some(())
+        });
+        assert_eq!(get(&server, "/db").status, 503, "{way:?}");
+        database.admin().run("ROLLBACK");
+        wait_until("the table to be read", Duration::from_secs(1), || {
+            (get(&server, "/db").status == 200).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_lock_on_the_table_leaves_the_other_routes_a_lane() {
     let said = run(&Case {
         way: WAYS[0],

@@ -40,6 +40,11 @@ pub(in crate::database) enum Work {
 pub(in crate::database) struct Works(u8);
 
 impl Works {
+    /// All there is.
+    pub(super) fn all() -> Self {
+        Self::default().with(Work::Read).with(Work::Write).with(Work::Fortunes)
+    }
+
     pub(in crate::database) fn has(self, work: Work) -> bool {
         self.0 & work as u8 != 0
     }

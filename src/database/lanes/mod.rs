@@ -53,6 +53,8 @@ pub(super) struct Lanes {
     /// Attempts that failed one after the other, the last one included, while others were open.
     short: Cell<u32>,
     held: Held,
+    /// Preparing the statements of the last attempt was held up: the next one leaves them to their first queries.
+    unprepared: Cell<bool>,
     /// Wakes the task that waits before it opens another lane, when there is none left.
     alone: Notify,
     queue: Queue,
@@ -90,6 +92,7 @@ impl Lanes {
             lost: Cell::new(false),
             short: Cell::new(0),
             held: Held::default(),
+            unprepared: Cell::new(false),
             alone: Notify::new(),
             in_line: Cell::new(0),
             standing: room::Standing::default(),

@@ -13,7 +13,7 @@ use super::super::error::Error;
 use super::super::pool;
 use super::super::reach::Trouble;
 use super::super::statements::Statements;
-use super::{Lane, Lanes};
+use super::{Lane, Lanes, Works};
 use crate::config::database::Driver;
 
 /// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
@@ -25,6 +25,7 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
                 lanes.take_in(lane);
                 lanes.lost.set(false);
                 lanes.short.set(0);
+                lanes.unprepared.set(false);
                 lanes.opening.set(false);
                 lanes.reach.reached();
                 lanes.wake_all();
@@ -70,7 +71,7 @@ async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
     };
     let prepare = async {
         // What is held cannot be prepared either: a trial will.
-        let held = lanes.held.works();
+        let held = if lanes.unprepared.get() { Works::all() } else { lanes.held.works() };
         Ok(match lanes.settings.driver {
             Driver::Direct => {
                 Statements::Direct(Direct::prepare(&object, line.pipeline.clone(), held).await?)
@@ -84,6 +85,7 @@ async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
         }),
         () = lanes.held.begun.notified() => Err(None),
         () = tokio::time::sleep(lanes.settings.wait) => {
+            lanes.unprepared.set(true);
             Err(Some(Trouble::away("preparing its statements took too long")))
         }
     };
