@@ -3,7 +3,11 @@
 //! The textbook pool, kept because the 3-to-6 rule is about it. It costs more on single-query routes, for each request
 //! waits out a whole round trip before the next may use the connection.
 //!
-//! **Invariant:** a connection goes back to the pool only when all its answers have come; any other end closes it.
+//! Connections are opened one at a time, by a task that outlives the request that asked for it: where a host is silent for longer than
+//! a request may wait, the next host is tried all the same.
+//!
+//! **Invariant:** a connection goes back to the pool only when all its answers have come; any other end closes it. Who waits for one is
+//! served in turn.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,8 +15,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, ObjectId, Pool, PoolError, TimeoutType};
+use deadpool_postgres::{Object, ObjectId, Pool, Timeouts};
 use rand::rngs::SmallRng;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -31,6 +36,10 @@ use crate::telemetry::counters::WorkerCounters;
 /// The part of a request's patience that is kept for its queries: begun later it would take its connection with it at its deadline.
 const KEPT_FOR_WORK: u32 = 8;
 
+/// For a connection that is there: a request opens none itself, and one that was closed just now is not replaced under its hands.
+const AT_ONCE: Timeouts =
+    Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
+
 /// A worker's pool, used one request at a time.
 pub(super) struct Exclusive {
     pool: Pool,
@@ -40,11 +49,10 @@ pub(super) struct Exclusive {
     /// As many as the pool may have connections; whoever asks the pool has one.
     places: Rc<Places>,
     random: RefCell<SmallRng>,
-    backoff: RefCell<Backoff>,
-    /// After a failed attempt at one more connection: when the next may be made.
-    retry_at: Cell<Option<Instant>>,
-    /// Whether somebody is at that next attempt: there is one at a time until one succeeds.
-    attempting: Cell<bool>,
+    /// Whether a task is opening a connection; there is one at the most, so that a restart of PostgreSQL meets no storm.
+    opening: Cell<bool>,
+    /// Whether the last attempt failed with no connection open: requests are then refused at once.
+    lost: Cell<bool>,
     queue: Rc<Queue>,
     shown: Rc<Shown>,
 }
@@ -61,6 +69,8 @@ struct Shown {
     renewals: Cell<u32>,
     replaced: Replaced,
     reach: Member,
+    /// Wakes the task that waits before it opens another connection, when there is none left.
+    alone: Notify,
 }
 
 /// One database connection for one request.
@@ -72,8 +82,8 @@ pub(super) struct Checkout {
     shown: Rc<Shown>,
     /// The renewals that there had been when it was taken.
     renewals: u32,
-    /// Given up after the connection, when the fields are dropped.
-    _place: Place,
+    /// Given up after the connection, when the fields are dropped; whoever opens one for others has none.
+    _place: Option<Place>,
 }
 
 impl Exclusive {
@@ -92,6 +102,7 @@ impl Exclusive {
             in_use: Cell::new(0),
             renewals: Cell::new(0),
             replaced: Replaced::default(),
+            alone: Notify::new(),
         });
         tokio::task::spawn_local(forget_closed(ends, pool.clone(), Rc::clone(&shown)));
         let queue = Rc::new(Queue::new(settings.max_waiting, counters));
@@ -103,87 +114,103 @@ impl Exclusive {
             places: Places::new(settings.first_size() as usize),
             settings,
             random: RefCell::new(random),
-            backoff: RefCell::new(Backoff::new()),
-            retry_at: Cell::new(None),
-            attempting: Cell::new(false),
+            opening: Cell::new(false),
+            lost: Cell::new(false),
             queue,
             shown,
         })
     }
 
     /// Waits for a connection until the deadline.
-    pub(super) async fn check_out(&self, deadline: Instant) -> Result<Checkout, Error> {
+    pub(super) async fn check_out(self: &Rc<Self>, deadline: Instant) -> Result<Checkout, Error> {
         let waiting = self.queue.join()?;
         let taken = tokio::time::timeout_at(deadline, self.take(deadline)).await;
-        let (object, place) = taken.map_err(|_| Error::Deadline)??;
+        let mut checkout = taken.map_err(|_| Error::Deadline)??;
         waiting.end();
-        let new = Object::metrics(&object).recycle_count == 0;
+        // Prepared when it was opened, and only looked up here.
+        let prepared = Statements::prepare(checkout.object()?, self.settings.statements, Works::default());
+        let prepared = tokio::time::timeout_at(deadline, prepared).await;
+        checkout.statements = prepared.map_err(|_| Error::Deadline)??;
+        Ok(checkout)
+    }
+
+    /// Takes a connection that is there, or has one opened, while the deadline leaves time to use it.
+    async fn take(self: &Rc<Self>, deadline: Instant) -> Result<Checkout, Error> {
+        if self.lost.get() {
+            return Err(Error::Unreached);
+        }
+        let kept = self.settings.wait / KEPT_FOR_WORK;
+        let begin_by = deadline.checked_sub(kept).unwrap_or(deadline);
+        let in_line = async { Ok::<_, Error>((self.places.take().await?, self.places.turn().await)) };
+        let (place, _turn) =
+            tokio::time::timeout_at(begin_by, in_line).await.map_err(|_| Error::Deadline)??;
+        loop {
+            if self.lost.get() {
+                // Place and turn are given up with this, and so the next in line need not wait either.
+                return Err(Error::Unreached);
+            }
+            if self.has_idle()
+                && let Ok(object) = self.pool.timeout_get(&AT_ONCE).await
+            {
+                return Ok(self.lend(object, Some(place), self.shown.renewals.get()));
+            }
+            self.open_another();
+            self.places.returned().await;
+        }
+    }
+
+    /// Whether there is a connection that nobody uses. The pool does not say: it counts who is opening one as using one.
+    fn has_idle(&self) -> bool {
+        self.pool.status().size > self.shown.in_use.get() as usize
+    }
+
+    fn has_room(&self) -> bool {
+        let status = self.pool.status();
+        status.size < status.max_size
+    }
+
+    fn lend(&self, object: Object, place: Option<Place>, renewals: u32) -> Checkout {
         self.shown.take_one();
-        let mut checkout = Checkout {
+        Checkout {
             object: Some(object),
             statements: Statements::Unnamed,
             pool: self.pool.clone(),
             lines: Rc::clone(&self.lines),
             shown: Rc::clone(&self.shown),
-            renewals: self.shown.renewals.get(),
+            renewals,
             _place: place,
-        };
-        if new && self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
-            self.shown.counters.reconnects.note();
         }
-        let prepared = Statements::prepare(checkout.object()?, self.settings.statements, Works::default());
-        match tokio::time::timeout_at(deadline, prepared).await {
-            Err(_) => return Err(Error::Deadline),
-            Ok(Err(error)) => {
-                // Closed first: a connection without its statements is of no use to the others.
-                drop(checkout);
-                self.note_failure(error.trouble().unwrap_or_else(|| Trouble::away(error.to_string())));
-                return Err(Error::Unreached);
-            }
-            Ok(Ok(statements)) => checkout.statements = statements,
-        }
-        if new {
-            *self.backoff.borrow_mut() = Backoff::new();
-            self.retry_at.set(None);
-            self.shown.reach.reached();
-        }
-        Ok(checkout)
     }
 
-    /// Takes a connection that is there, or opens one, while the deadline leaves time to use it. After a failed attempt at one more, the next one is some time off,
-    /// and what there is has to do.
-    async fn take(&self, deadline: Instant) -> Result<(Object, Place), Error> {
-        if self.is_resting() && self.pool.status().size == 0 {
-            return Err(Error::Unreached);
+    /// Has another connection opened, unless that is being done or there are as many as there may be.
+    fn open_another(self: &Rc<Self>) {
+        if self.has_room() && !self.opening.replace(true) {
+            tokio::task::spawn_local(open_one(Rc::clone(self)));
         }
-        let kept = self.settings.wait / KEPT_FOR_WORK;
-        let begin_by = deadline.checked_sub(kept).unwrap_or(deadline);
-        let place =
-            tokio::time::timeout_at(begin_by, self.places.take()).await.map_err(|_| Error::Deadline)??;
-        loop {
-            if self.is_resting() {
-                let status = self.pool.status();
-                if status.size == 0 {
-                    // Its place is given up with this, and so the next in line need not wait either.
-                    return Err(Error::Unreached);
-                }
-                if status.available == 0 {
-                    self.places.returned().await;
-                    continue;
-                }
-            }
-            let attempt = self.begin_attempt();
-            let got = self.pool.get().await;
-            drop(attempt);
-            match got {
-                Ok(object) => {
-                    self.note_line(&object);
-                    return Ok((object, place));
-                }
-                Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(Error::Deadline),
-                Err(error) => self.note_failure(pool::trouble(&error)),
-            }
+    }
+
+    /// Opens a connection, prepares its statements, and leaves it to those who wait.
+    async fn open(&self) -> Result<(), Trouble> {
+        let renewals = self.shown.renewals.get();
+        let object = self.pool.get().await.map_err(|error| pool::trouble(&error))?;
+        let is_new = Object::metrics(&object).recycle_count == 0;
+        self.note_line(&object);
+        let checkout = self.lend(object, None, renewals);
+        if is_new && self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
+            self.shown.counters.reconnects.note();
         }
+        let prepared = async {
+            Statements::prepare(checkout.object()?, self.settings.statements, Works::default()).await
+        };
+        // Without its statements it is of no use to anybody, and closed before the failure is noted.
+        match tokio::time::timeout(self.settings.wait, prepared).await {
+            Ok(Ok(_)) => checkout.finish(),
+            Ok(Err(error)) => {
+                return Err(error.trouble().unwrap_or_else(|| Trouble::away(error.to_string())));
+            }
+            Err(_) => return Err(Trouble::away("preparing its statements took too long")),
+        }
+        Ok(())
     }
 
     /// Takes another size: what is too much is closed as it comes back, what is too little is opened when it is needed.
@@ -193,6 +220,8 @@ impl Exclusive {
         self.shown.replaced.resized(max_size);
         self.shown.counters.pool.max_size.set(max_size);
         self.shown.set_size(&self.pool);
+        // Where there may be more now, who waits may have one opened.
+        self.places.look();
     }
 
     /// Gives all connections up for new ones: what is in use is closed as it comes back.
@@ -221,43 +250,37 @@ impl Exclusive {
         }
     }
 
-    fn note_failure(&self, trouble: Trouble) {
-        // Before one more was tried, those that were closed have gone.
-        let most = if self.shown.set_size(&self.pool) == 0 {
-            self.shown.reach.lost(trouble);
-            Backoff::MOST
-        } else {
+    /// Says what a failed attempt means, and how long the next one may wait at the most.
+    fn note_failure(&self, trouble: Trouble) -> Duration {
+        if self.shown.set_size(&self.pool) > 0 {
             self.shown.reach.short(trouble);
-            Backoff::MOST_FOR_ANOTHER
-        };
-        self.rest(most);
-    }
-
-    /// Whether the next attempt at one more connection is some time off, or somebody else's.
-    fn is_resting(&self) -> bool {
-        self.retry_at.get().is_some_and(|at| self.attempting.get() || Instant::now() < at)
-    }
-
-    /// From here on others hold back, where an attempt has failed and none has succeeded since.
-    fn begin_attempt(&self) -> Option<Attempt<'_>> {
-        let is_first = self.retry_at.get().is_some() && !self.attempting.replace(true);
-        is_first.then(|| Attempt(&self.attempting))
-    }
-
-    /// Puts the next attempt at one more connection off.
-    fn rest(&self, most: Duration) {
-        let wait = self.backoff.borrow_mut().next(&mut self.random.borrow_mut(), most);
-        self.retry_at.set(Some(Instant::now() + wait));
+            return Backoff::MOST_FOR_ANOTHER;
+        }
+        self.lost.set(true);
+        self.shown.reach.lost(trouble);
+        self.places.look();
+        Backoff::MOST
     }
 }
 
-/// The attempt after one that failed, for as long as it is under way.
-struct Attempt<'a>(&'a Cell<bool>);
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
+/// Opens one connection, and goes on trying until it is open, or one more would be too many.
+async fn open_one(exclusive: Rc<Exclusive>) {
+    let mut backoff = Backoff::new();
+    while exclusive.has_room()
+        && let Err(trouble) = exclusive.open().await
+    {
+        let most = exclusive.note_failure(trouble);
+        let wait = backoff.next(&mut exclusive.random.borrow_mut(), most);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // The connections that were there are gone: what was one more is now the first.
+            () = exclusive.shown.alone.notified(), if most > Backoff::MOST => backoff = Backoff::new(),
+        }
     }
+    exclusive.lost.set(false);
+    exclusive.opening.set(false);
+    exclusive.shown.reach.reached();
+    exclusive.places.look();
 }
 
 /// Takes connections that ended while nobody used them out of the pool, until the worker's runtime ends.
@@ -267,6 +290,7 @@ async fn forget_closed(ends: Ends, pool: Pool, shown: Rc<Shown>) {
         pool.retain(|client, _| !client.is_closed());
         if shown.set_size(&pool) == 0 {
             shown.reach.end();
+            shown.alone.notify_one();
         }
     }
 }
@@ -355,7 +379,9 @@ impl Drop for Checkout {
             }
             drop(Object::take(object));
             self.shown.give_back();
-            self.shown.set_size(&self.pool);
+            if self.shown.set_size(&self.pool) == 0 {
+                self.shown.alone.notify_one();
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Notify, Semaphore};
 
 use super::error::Error;
 
@@ -18,7 +18,9 @@ pub(super) struct Places {
     count: Cell<usize>,
     /// Taken places that are no more once they are given up.
     surplus: Cell<usize>,
-    /// Wakes one who has a place and waits for a connection of those that there are.
+    /// Who has a place and waits for a connection; only the first of them looks for one, so that nobody who comes later takes it.
+    turn: Mutex<()>,
+    /// Wakes that first one.
     returned: Notify,
 }
 
@@ -28,7 +30,8 @@ pub(super) struct Place(Rc<Places>);
 impl Places {
     pub(super) fn new(count: usize) -> Rc<Self> {
         let (free, count) = (Semaphore::new(count), Cell::new(count));
-        Rc::new(Self { free, count, surplus: Cell::new(0), returned: Notify::new() })
+        let (turn, returned) = (Mutex::new(()), Notify::new());
+        Rc::new(Self { free, count, surplus: Cell::new(0), turn, returned })
     }
 
     /// Waits for a place.
@@ -49,9 +52,19 @@ impl Places {
         self.free.add_permits(more - kept);
     }
 
-    /// Waits until somebody gives a place up.
+    /// Waits to be the first of those who have a place and no connection.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Waits until somebody gives a place up, or there is another reason to look.
     pub(super) async fn returned(&self) {
         self.returned.notified().await;
+    }
+
+    /// Has the first of those who have no connection look for one.
+    pub(super) fn look(&self) {
+        self.returned.notify_one();
     }
 }
 
@@ -61,7 +74,7 @@ impl Drop for Place {
             Some(left) => self.0.surplus.set(left),
             None => self.0.free.add_permits(1),
         }
-        self.0.returned.notify_one();
+        self.0.look();
     }
 }
 

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Cluster, Forwarder, PATIENCE, ServerSetup, Session, TestDatabase, TestServer, answers_at_once, get,
-    request, wait_until,
+    Client, Cluster, Forwarder, PATIENCE, ServerSetup, Session, TestDatabase, TestServer, answers_at_once,
+    get, request, wait_until,
 };
 
 /// A cluster with this many connections, of which three are kept for superusers and one is the session returned.
@@ -72,14 +72,50 @@ fn exclusive_requests_wait_for_the_connections_that_there_are() {
     let admin = Cluster::shared().administer("postgres");
     admin.run(&format!("ALTER DATABASE {} CONNECTION LIMIT 3", database.name()));
     let targets = vec!["/queries?queries=20".to_owned(); 200];
-    for _ in 0..3 {
+    // Connections are opened one after the other, for as long as somebody waits for one.
+    wait_until("what is missing to be said", PATIENCE, || {
         let answers = answers_at_once(&server, &targets);
         let good = answers.iter().filter(|response| response.status == 200).count();
         assert_eq!(good, targets.len(), "{}", server.stderr());
-    }
-    server.wait_for_lines("fewer database connections", 1);
+        server.stderr().contains("fewer database connections").then_some(())
+    });
     let lines = server.stderr().lines().filter(|line| line.contains("fewer database connections")).count();
     assert!((1..4).contains(&lines), "said {lines} times:\n{}", server.stderr());
+}
+
+#[test]
+fn nobody_who_waits_for_the_one_connection_there_is_is_overtaken_by_those_who_come_later() {
+    const CLIENTS: usize = 16;
+    let database = TestDatabase::create();
+    let flags = ["serve", "--port", "0", "--workers", "1", "--dispatch", "exclusive", "--pool-per-core", "4"];
+    let server = ServerSetup::of(&flags)
+        .args(&["--database-max-conn", "4", "--request-deadline", "1s"])
+        .env("DATABASE_URL", database.url())
+        .start();
+    assert_eq!(get(&server, "/db").status, 200);
+    let admin = Cluster::shared().administer("postgres");
+    admin.run(&format!("ALTER DATABASE {} CONNECTION LIMIT 2", database.name()));
+    // This session's, and the service's one: three places have none.
+    let until = Instant::now() + Duration::from_secs(3);
+    let address = server.address();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                let mut statuses = Vec::new();
+                while Instant::now() < until {
+                    statuses.push(client.get("/queries?queries=20").status);
+                }
+                statuses
+            })
+        })
+        .collect();
+    for client in clients {
+        let statuses = client.join().expect("a client to end well");
+        let refused = statuses.iter().filter(|status| **status != 200).count();
+        assert_eq!(refused, 0, "of {} requests:\n{}", statuses.len(), server.stderr());
+    }
+    server.wait_for_lines("fewer database connections", 1);
 }
 
 #[test]

@@ -282,3 +282,37 @@ fn a_host_that_swallows_packets_costs_the_first_request_its_share_and_later_ones
         format!("first write after {first:?}, later ones {again:?}"),
     );
 }
+
+#[test]
+fn a_first_host_that_is_silent_for_longer_than_a_request_may_wait_costs_the_first_requests_and_no_more() {
+    const DEADLINE: Duration = Duration::from_millis(500);
+    let database = TestDatabase::create();
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (dead, alive) = (silent.local_addr().unwrap().port(), Cluster::shared().port());
+    // Each host has the time that was asked for, and two seconds at the least.
+    let url = format!(
+        "postgres://plimsoll@127.0.0.1:{dead},127.0.0.1:{alive}/{}?sslmode=disable&connect_timeout=1",
+        database.name()
+    );
+    for dispatch in ["exclusive", "pipelined"] {
+        let server = ServerSetup::of(&["serve", "--port", "0", "--workers", "1", "--dispatch", dispatch])
+            .args(&["--request-deadline", "500ms"])
+            .env("DATABASE_URL", &url)
+            .start();
+        let mut client = server.connect();
+        let (start, mut refused) = (Instant::now(), 0);
+        wait_until("the next host to be tried", PATIENCE, || {
+            let asked = Instant::now();
+            let status = client.get("/updates").status;
+            assert!(asked.elapsed() < DEADLINE + Duration::from_secs(1), "{dispatch}: {:?}", asked.elapsed());
+            refused += usize::from(status != 200);
+            (status == 200).then_some(())
+        });
+        let took = start.elapsed();
+        assert!(took < 2 * BACK_WITHIN, "{dispatch}: {took:?}\n{}", server.stderr());
+        figure(
+            &format!("a first host that is silent for longer than the deadline, {dispatch}"),
+            format!("served after {took:?}, {refused} refused before"),
+        );
+    }
+}
