@@ -6,6 +6,7 @@ use std::io;
 
 use tokio_postgres::error::{Severity, SqlState};
 
+use super::failing::Several;
 use super::reach::Trouble;
 use crate::telemetry::labels::DatabaseFailure;
 
@@ -67,7 +68,7 @@ impl Error {
     /// What it tells of the database or of its tables, and of more than this one request.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         match self {
-            Self::Refused(refusal) => Some(refusal.trouble()),
+            Self::Refused(refusal) => Some(refusal.trouble(refusal.to_string())),
             Self::MissingRow => Some(Trouble::coded("a missing row", self.to_string())),
             Self::Driver(_) => Some(Trouble::coded("an odd answer", self.to_string())),
             Self::Malformed => Some(Trouble::coded("an odd row", self.to_string())),
@@ -121,18 +122,32 @@ impl Refusal {
 }
 
 impl Refusal {
-    fn trouble(&self) -> Trouble {
-        let why = self.to_string();
-        // Starting up, shutting down, ended by an administrator or a crash (57P), or the way to it (08): it is away.
-        let is_away = ["57P", "08"].iter().any(|class| self.code.code().starts_with(class));
-        if is_away { Trouble::away(why) } else { Trouble::coded(self.code.code(), why) }
+    fn trouble(&self, why: String) -> Trouble {
+        if self.is_away() { Trouble::away(why) } else { Trouble::coded(self.code.code(), why) }
+    }
+
+    /// Starting up, shutting down, ended by an administrator or a crash (57P), or the way to it (08): it is away.
+    fn is_away(&self) -> bool {
+        ["57P", "08"].iter().any(|class| self.code.code().starts_with(class))
+    }
+
+    /// What PostgreSQL said, without what mends it.
+    pub(super) fn said(&self) -> String {
+        format!("{} (SQLSTATE {})", self.message, self.code.code())
+    }
+
+    /// How much it tells where several servers refuse: that one has no connection to give (class 53) is not mended by another's giving
+    /// one, and that one is away is the least.
+    pub(super) fn rank(&self) -> (u8, &str) {
+        let code = self.code.code();
+        let rank = if code.starts_with("53") { 0 } else { 1 + u8::from(self.is_away()) };
+        (rank, code)
     }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, message, .. } = self;
-        write!(formatter, "{message} (SQLSTATE {}){}", code.code(), mend(code))
+        write!(formatter, "{}{}", self.said(), mend(&self.code))
     }
 }
 
@@ -152,7 +167,11 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
-fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
+/// What PostgreSQL refused with, if it did; where several servers were tried, what tells the most.
+pub(super) fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
+    if let Some(several) = Several::of(error) {
+        return several.decisive.clone();
+    }
     let said = error.as_db_error()?;
     // The server says it untranslated from version 9.6 on.
     let is_fatal = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
@@ -161,12 +180,21 @@ fn refusal(error: &tokio_postgres::Error) -> Option<Refusal> {
 
 /// What a failed attempt at a connection tells of the database.
 pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
-    refusal(error).map_or_else(|| Trouble::away(words(error)), |refusal| refusal.trouble())
+    let why = describe(error);
+    match refusal(error) {
+        Some(refusal) => refusal.trouble(why),
+        None => Trouble::away(why),
+    }
 }
 
 /// An error of PostgreSQL or of the driver in one line, with what mends it where we know.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
-    refusal(error).map_or_else(|| words(error), |refusal| refusal.to_string())
+    match (Several::of(error), refusal(error)) {
+        (Some(several), Some(refusal)) => format!("{several}{}", mend(&refusal.code)),
+        (Some(several), None) => several.to_string(),
+        (None, Some(refusal)) => refusal.to_string(),
+        (None, None) => words(error),
+    }
 }
 
 fn mend(code: &SqlState) -> &'static str {
@@ -220,6 +248,8 @@ pub(crate) fn words(error: &tokio_postgres::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Config;
+    use super::super::failing::failed;
     use super::*;
 
     #[test]
@@ -228,6 +258,30 @@ mod tests {
         let error = Error::from(Refusal::parse(message).unwrap());
         let said = "relation \"world\" does not exist (SQLSTATE 42P01); `plimsoll init-db` makes the tables";
         assert_eq!(error.to_string(), said);
+    }
+
+    #[tokio::test]
+    async fn of_several_servers_that_refuse_the_code_that_tells_the_most_is_kept_and_what_mends_it_is_said_once()
+     {
+        let refusal = |code: &str| {
+            Refusal::parse(format!("E\0\0\0\x2aSFATAL\0VFATAL\0C{code}\0Mno\0\0").as_bytes()).unwrap()
+        };
+        for (codes, decisive) in
+            [(["57P03", "28P01"], "28P01"), (["28P01", "53300"], "53300"), (["53300", "53300"], "53300")]
+        {
+            let refusals = codes.map(refusal);
+            let reasons = refusals.iter().map(Refusal::said).collect();
+            let several = Several::new(reasons, refusals.iter().cloned());
+            let error = failed(io::Error::other(several), &Config::default()).await;
+            assert_eq!(trouble(&error), Trouble::coded(decisive, ""), "{codes:?}");
+            let line = describe(&error);
+            assert!(codes.iter().all(|code| line.contains(code)), "{line}");
+            let mend = mend(&SqlState::from_code(decisive));
+            assert!(!mend.is_empty() && line.matches(mend).count() == 1, "{line}");
+        }
+        let several = Several::new(vec!["b: refused".into(), "a: refused".into()], std::iter::empty());
+        let error = failed(io::Error::other(several), &Config::default()).await;
+        assert_eq!((trouble(&error), describe(&error)), (Trouble::away(""), "a: refused; b: refused".into()));
     }
 
     #[test]

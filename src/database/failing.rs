@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::{Error, NoTls};
 
 use super::config::Config;
+use super::error::Refusal;
 
 /// The driver's error for an I/O error of ours.
 pub(super) async fn failed(error: io::Error, config: &Config) -> Error {
@@ -20,6 +21,37 @@ pub(super) async fn failed(error: io::Error, config: &Config) -> Error {
         Ok(_) => unreachable!("no connection comes about over a stream that fails"),
     }
 }
+
+/// Why none of several addresses gave a session, inside an I/O error.
+#[derive(Debug)]
+pub(super) struct Several {
+    reasons: String,
+    /// Of what PostgreSQL said at them, what tells the most.
+    pub(super) decisive: Option<Refusal>,
+}
+
+impl Several {
+    /// From a reason for each, put into an order that stays the same, and from what PostgreSQL said.
+    pub(super) fn new(mut reasons: Vec<String>, refusals: impl Iterator<Item = Refusal>) -> Self {
+        reasons.sort();
+        let decisive = refusals.min_by(|one, other| one.rank().cmp(&other.rank()));
+        Self { reasons: reasons.join("; "), decisive }
+    }
+
+    /// What the driver's error was made from, if it was this.
+    pub(super) fn of(error: &Error) -> Option<&Self> {
+        let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+        cause.get_ref()?.downcast_ref()
+    }
+}
+
+impl std::fmt::Display for Several {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.reasons)
+    }
+}
+
+impl std::error::Error for Several {}
 
 /// A stream whose first use fails, and every other too.
 struct Failing(Option<io::Error>);

@@ -18,7 +18,8 @@ use tokio_postgres::{Client, Connection, Error, NoTls};
 
 use super::config::Config;
 use super::dial::{self, Address, Candidate};
-use super::failing::failed;
+use super::error::Refusal;
+use super::failing::{Several, failed};
 use super::reach::{Open, Reach};
 use super::standing::Standing;
 use super::tls::{Handed, Secured};
@@ -130,11 +131,22 @@ impl Failure {
         matches!(self, Self::Ours(error) if error.kind() == io::ErrorKind::TimedOut)
     }
 
+    /// What PostgreSQL refused with, if it did.
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Driver(_, error) => super::error::refusal(error),
+        }
+    }
+
     /// In one line, with the address.
     fn describe(&self) -> String {
         match self {
             Self::Ours(error) => error.to_string(),
-            Self::Driver(address, error) => format!("{address}: {}", super::error::describe(error)),
+            Self::Driver(address, error) => {
+                let said = self.refusal().map(|refusal| refusal.said());
+                format!("{address}: {}", said.unwrap_or_else(|| super::error::describe(error)))
+            }
         }
     }
 }
@@ -171,9 +183,9 @@ async fn join(mut failures: Vec<Failure>, config: &Config) -> Error {
         Some(Failure::Driver(_, error)) if failures.is_empty() => error,
         Some(last) => {
             failures.push(last);
-            let mut reasons: Vec<String> = failures.iter().map(Failure::describe).collect();
-            reasons.sort();
-            failed(io::Error::other(reasons.join("; ")), config).await
+            let reasons = failures.iter().map(Failure::describe).collect();
+            let several = Several::new(reasons, failures.iter().filter_map(Failure::refusal));
+            failed(io::Error::other(several), config).await
         }
     }
 }

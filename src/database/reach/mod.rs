@@ -90,9 +90,10 @@ impl Reach {
         self.change(|board| board.answer(work, Instant::now()));
     }
 
-    /// Takes note of what one of several processes says.
+    /// Takes note of what one of several processes says. It says each change, and goes on trying by itself while anything is amiss, so
+    /// that what it said last holds, whatever another process has reached meanwhile.
     pub(crate) fn hear(&self, process: u64, word: Word) {
-        self.change(|board| board.put(process, word));
+        self.change(|board| board.keep(process, word));
     }
 
     /// One of several processes has ended.
@@ -167,16 +168,20 @@ impl Board {
 
     /// A member says this now. Where it reached the database just now, that others did not is known no longer.
     fn put(&mut self, key: u64, word: Word) {
-        let at = self.members.iter().position(|(other, _)| *other == key);
-        let before = at.map(|at| self.members[at].1.state.clone());
+        let before = self.members.iter().find(|(other, _)| *other == key);
+        let before = before.map(|(_, known)| known.state.clone());
         if word.state == State::Reached && before != Some(State::Reached) {
             self.outdate();
             // What kept connections from being opened is mended, and no query meets with it any more.
             let mended = before.as_ref().and_then(State::trouble);
             self.refused.retain(|one| Some(&one.trouble) != mended);
         }
-        match at {
-            Some(at) => self.members[at].1 = word,
+        self.keep(key, word);
+    }
+
+    fn keep(&mut self, key: u64, word: Word) {
+        match self.members.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, known)) => *known = word,
             None => self.members.push((key, word)),
         }
     }
@@ -287,6 +292,20 @@ mod tests {
         assert!(!changes(&|| one.reached()), "the other still gets none");
         assert_eq!(reach.tell(), (true, Some("full".to_owned())));
         drop(other);
+        assert_eq!(reach.tell(), (true, None));
+    }
+
+    #[test]
+    fn a_process_that_reaches_the_database_says_nothing_of_one_that_does_not() {
+        let reach = Reach::default();
+        let word = |state| Word { state, refused: Vec::new() };
+        reach.hear(1, word(State::Lost(away())));
+        reach.hear(2, word(State::Lost(Trouble::coded("28P01", "wrong password"))));
+        reach.hear(1, word(State::Reached));
+        assert_eq!(reach.tell(), (true, Some("wrong password".to_owned())));
+        reach.hear(2, word(State::Lost(away())));
+        assert_eq!(reach.tell(), (true, Some("refused".to_owned())), "it is not reached by this one");
+        reach.hear(2, word(State::Reached));
         assert_eq!(reach.tell(), (true, None));
     }
 
