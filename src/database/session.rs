@@ -207,7 +207,8 @@ impl Session {
             (Err(error), Hold::Checkout(checkout)) if error.leaves_connection_sound() => {
                 checkout.finish_behind_a_barrier(self.deadline);
             }
-            (Err(_), _) => {}
+            (Err(_), Hold::Ticket(ticket)) => ticket.fail(),
+            (Err(_), Hold::Checkout(_)) => {}
         }
         outcome
     }

@@ -267,6 +267,8 @@ pub(in crate::database) struct Ticket {
     queries: u32,
     /// Where it stands among those under way, until it has all its answers.
     key: Option<usize>,
+    /// A query of it failed: that the others are answered says nothing of its work.
+    is_failed: bool,
 }
 
 impl Ticket {
@@ -275,7 +277,7 @@ impl Ticket {
         let number = lane.entered.get();
         lane.entered.set(number + 1);
         let key = lane.under_way.borrow_mut().insert(UnderWay { deadline, number, work });
-        Self { lanes, lane, queries, key: Some(key) }
+        Self { lanes, lane, queries, key: Some(key), is_failed: false }
     }
 
     /// The connection to send on.
@@ -302,6 +304,11 @@ impl Ticket {
         self.lanes.left();
     }
 
+    /// One query failed: the place is free when the answers to the others have come.
+    pub(in crate::database) fn fail(mut self) {
+        self.is_failed = true;
+    }
+
     fn leave_the_others(&mut self) -> Option<UnderWay> {
         self.key.take().map(|key| self.lane.under_way.borrow_mut().remove(key))
     }
@@ -315,12 +322,16 @@ impl Drop for Ticket {
         }
         // The client left, or one query of many failed: the other answers are still to come.
         let (lanes, lane, queries) = (Rc::clone(&self.lanes), Rc::clone(&self.lane), self.queries);
-        let patience = Instant::now() + lanes.settings.wait;
+        let (patience, is_failed) = (Instant::now() + lanes.settings.wait, self.is_failed);
         let key = lane.under_way.borrow_mut().insert(UnderWay { deadline: patience, ..one });
         tokio::task::spawn_local(async move {
             // An empty query is answered after everything before it; it fails only with the lane itself.
-            let _ = lane.client().simple_query("").await;
+            let answered = lane.client().simple_query("").await;
             lane.under_way.borrow_mut().remove(key);
+            // PostgreSQL has done the work, though nobody waits for it any more: it holds it up no longer.
+            if answered.is_ok() && !is_failed {
+                lane.finished.set(lane.finished.get().with(one.work));
+            }
             lane.leave(queries);
             lanes.left();
         });
