@@ -19,6 +19,40 @@ use super::{Lane, Lanes};
 /// How often the lanes are looked over while requests are in flight.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
+/// Missed deadlines are said once in so long: a database that hangs takes every lane with it, and then every new one.
+const BETWEEN_WORDS: Duration = Duration::from_secs(1);
+
+/// Lanes that were ended at a deadline, as they are said.
+#[derive(Debug, Default)]
+struct Overdue {
+    unsaid: u32,
+    said_at: Option<Instant>,
+}
+
+impl Overdue {
+    /// Counts some more in; gives how many to speak of now.
+    fn note(&mut self, ended: u32, now: Instant) -> Option<u32> {
+        self.unsaid += ended;
+        let is_quiet = self.said_at.is_none_or(|at| now.duration_since(at) >= BETWEEN_WORDS);
+        if self.unsaid == 0 || !is_quiet {
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
+    }
+
+    fn tell(&mut self, ended: u32, now: Instant) {
+        let Some(count) = self.note(ended, now) else { return };
+        if count == 1 {
+            tracing::warn!("a query outlived the request deadline; its database connection is replaced");
+        } else {
+            tracing::warn!(
+                "queries outlived the request deadline on {count} database connections, which are replaced"
+            );
+        }
+    }
+}
+
 /// Wakes the watch when there is something to watch.
 #[derive(Default)]
 pub(super) struct Alarm {
@@ -70,26 +104,28 @@ impl Lanes {
 
 /// Ends lanes with overdue requests, until the worker's runtime ends.
 pub(super) async fn watch(lanes: Rc<Lanes>) {
+    let mut overdue = Overdue::default();
     loop {
         lanes.watch.wake.notified().await;
         let mut looked = Instant::now();
         lanes.forget_standing(looked);
-        while lanes.watch.armed.get() {
+        // What is left to say is said, though nothing be in flight by then.
+        while lanes.watch.armed.get() || overdue.unsaid > 0 {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
             let within = now.duration_since(std::mem::replace(&mut looked, now));
             lanes.note_pace(within);
             lanes.learn(now, within);
             let open = lanes.open.borrow();
-            let mut ended = false;
+            let mut ended = 0;
             let is_overdue = |lane: &Lane| lane.first_deadline().is_some_and(|deadline| deadline <= now);
             for lane in open.iter().filter(|lane| is_overdue(lane)) {
-                tracing::warn!("a query outlived the request deadline; its database connection is replaced");
                 lane.end();
-                ended = true;
+                ended += 1;
             }
             drop(open);
-            if ended {
+            overdue.tell(ended, now);
+            if ended > 0 {
                 lanes.forget_closed();
             }
             lanes.end_surplus();
@@ -98,5 +134,20 @@ pub(super) async fn watch(lanes: Rc<Lanes>) {
             let open = lanes.open.borrow();
             lanes.watch.armed.set(open.iter().any(|lane| lane.in_flight() > 0 && !lane.is_closed()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_that_miss_their_deadlines_one_after_the_other_are_one_line_a_second_and_none_is_left_out() {
+        let (mut overdue, start) = (Overdue::default(), Instant::now());
+        let lines: Vec<u32> =
+            (0..=40).filter_map(|tick| overdue.note(u32::from(tick < 25) * 2, start + TICK * tick)).collect();
+        assert_eq!(lines, [2, 40, 8], "50 in 1.25 s");
+        assert_eq!(overdue.note(0, start + 10 * BETWEEN_WORDS), None);
+        assert_eq!(overdue.note(1, start + 10 * BETWEEN_WORDS), Some(1));
     }
 }
