@@ -137,6 +137,10 @@ pub fn mask(url: &str) -> String {
     let query = rest[credentials.len()..].find('?').map_or(rest.len(), |at| credentials.len() + at);
     let (address, query) = rest.split_at(query);
     let address = match address.rsplit_once('@') {
+        // Another one behind a `?`: the password may end there.
+        Some((user, _)) if query.contains('@') && user.contains(':') => {
+            return format!("{scheme}://{}:***", user.split(':').next().unwrap_or_default());
+        }
         Some((user, host)) => match user.split_once(':') {
             Some((name, _)) => format!("{name}:***@{host}"),
             None if names_password(user) => format!("***@{host}"),
@@ -178,6 +182,7 @@ mod tests {
         assert_eq!(mask("postgres://db/x"), "postgres://db/x");
         assert_eq!(mask("postgres://me:a@b@db/x"), "postgres://me:***@db/x");
         assert_eq!(mask("postgres://me:s3/cr?t@db/x"), "postgres://me:***@db/x");
+        assert_eq!(mask("postgres://me:s3@cr?e=t@db/x"), "postgres://me:***");
         assert_eq!(mask("postgres://me@db/x?password=s3@cret"), "postgres://me@db/x?***");
         assert_eq!(mask("postgres://db/x?password=s3@cret"), "postgres://***@cret");
         assert_eq!(mask("postgres://me:s3/cr?t@db?sslmode=disable"), "postgres://me:***@db?sslmode=disable");

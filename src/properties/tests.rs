@@ -213,6 +213,50 @@ fn no_address_shows_its_password_or_breaks_a_request() {
     hold_for(2_000, "tests/regressions/address.txt", inputs, |input| address(input.as_bytes()));
 }
 
+/// Words that stand in no message of ours.
+const SECRETS: [&str; 4] = ["xq7w", "zk9v", "jh5p", "vb3y"];
+
+#[test]
+fn no_part_of_a_password_is_shown_however_its_signs_were_left_unescaped() {
+    let secret = select(SECRETS.to_vec()).prop_map(str::to_owned);
+    let sign = text("[?@/#:&=%\\[\\]' ,;!$*+\\\\-]{1,2}");
+    let piece =
+        Union::new_weighted(vec![(3, secret.boxed()), (2, sign.boxed()), (1, text("[0-9]{1,2}").boxed())]);
+    let password = vec(piece, 1..7).prop_map(|pieces| pieces.concat());
+    let scheme = select(vec!["postgres://", "postgresql://", "postgres:", ""]);
+    let host =
+        select(vec!["@db", "@db:5432/x", "@db/x?sslmode=disable", "@db/x?ssl_mode=a", "@a,b:1,2/x", "", "@"]);
+    let inputs = (scheme, password, host).prop_map(|(scheme, password, host)| {
+        let is_whole = host.starts_with('@') && scheme.ends_with("://");
+        (format!("{scheme}me:{password}{host}"), is_whole)
+    });
+    hold_for(2_000, "tests/regressions/passwords.txt", inputs, |(url, is_whole)| {
+        expect_no_secret(&url, is_whole);
+    });
+}
+
+/// Nothing that is said of an address, whether it can be read or not, holds a word of its password. Where the `@` behind a password is left
+/// out (it is not `whole`) and the rest can be read, what stands in its place is a host, a port and a database.
+fn expect_no_secret(url: &str, is_whole: bool) {
+    use crate::config::{database::Target, report};
+    use crate::database::target::{configuration, describe};
+
+    let expect_hidden = |what: &str, said: &str| {
+        assert!(!SECRETS.iter().any(|secret| said.contains(secret)), "{what} of {url:?}: {said}");
+    };
+    let target = Target::Given { url: Some(url.to_owned()), variables: Box::default() };
+    match configuration(&target) {
+        Err(error) => expect_hidden("the refusal", &error.to_string()),
+        Ok(config) if is_whole => {
+            expect_hidden("the description", &config.map(|config| describe(&config)).unwrap_or_default());
+        }
+        Ok(_) => {}
+    }
+    if is_whole {
+        expect_hidden("the setting", &report::mask(url));
+    }
+}
+
 #[test]
 fn every_seed_of_the_fuzz_targets_holds() {
     for (name, check) in ALL {

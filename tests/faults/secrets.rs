@@ -146,6 +146,8 @@ fn a_password_is_not_shown_by_a_start_that_is_refused_or_by_the_settings_in_forc
         format!("me:{SECRET}@db/rows"),
         format!("postgres://me:p@{SECRET}@db/rows"),
         format!("postgres://me@db/rows?password=a&{SECRET}=b"),
+        format!("postgres://me:p@a?{SECRET}=b@db/rows"),
+        format!("postgres://me:12?{SECRET}=b"),
     ] {
         let finished = ServerSetup::of(&["serve"]).env("DATABASE_URL", &address).run();
         assert_eq!(finished.code, Some(78), "{finished:?}");

@@ -26,6 +26,38 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where libpq looks for a server when nobody names one, and where Debian's has its socket.
 const USUAL_SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
+/// What the driver says of a text without quoting it, but for the name of an option that it knows.
+const SAFE_WORDS: [&str; 5] = [
+    "invalid value for option",
+    "unterminated parameter",
+    "unexpected EOF",
+    "unterminated quoted connection parameter value",
+    "invalid utf-8 sequence",
+];
+
+/// The keys of an address, those of libpq that are served.
+const KEYS: [&str; 19] = [
+    "host",
+    "hostaddr",
+    "port",
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "sslmode",
+    "sslrootcert",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
 /// Reads how the database is to be reached; `None` stands for the private PostgreSQL.
 ///
 /// # Errors
@@ -42,11 +74,16 @@ pub fn configuration(target: &Target) -> Result<Option<Config>, SettingsError> {
 }
 
 fn read(url: &str, variables: &PgVariables) -> Result<Config, String> {
+    // An unescaped `@` in a password ends it for the driver; the rest must not be shown as a host, a database or a parameter.
+    if is_url(url) && url.matches('@').count() > 1 {
+        return Err(
+            "there are two @ in it: write one that belongs to the password, or to a parameter, as %40".into(),
+        );
+    }
     let (rest, own) = own::take(url)?;
     let mut driver = Driver::from_str(&rest).map_err(|error| explain(url, &error))?;
-    // An unescaped `@` in a password ends it for the driver; the rest must not be shown as a host's name.
     if driver.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
-        return Err("there are two @ in it: write one that belongs to the password as %40".into());
+        return Err("a host's name holds an @: write one that belongs to the password as %40".into());
     }
     if driver.get_ssl_negotiation() == SslNegotiation::Direct {
         return Err("sslnegotiation=direct is not supported: leave it out".into());
@@ -147,20 +184,26 @@ fn is_open(config: &Driver, key: &str) -> bool {
     }
 }
 
-/// What is wrong with an address, without its text where that may be of a password: words without a scheme read as keys, and so does
-/// what follows a space or an `&` that should have been escaped.
+fn is_url(text: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// What is wrong with an address, without any of its text, which may be of a password: words without a scheme read as keys, and so does
+/// what follows a space, a `?` or an `&` that should have been escaped. Of what the driver says only that is passed on which names an
+/// option of its own, or nothing.
 fn explain(url: &str, error: &tokio_postgres::Error) -> String {
-    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-    let why = super::error::describe(error);
-    if !is_url && url.contains('@') {
-        "it begins with neither postgres:// nor postgresql://".into()
-    } else if why.contains('`') && url.to_ascii_lowercase().contains("password") {
-        "it holds a key that is not known, or a value whose spaces or signs are not escaped; write a password between single \
-         quotes, or in a URL with %20 and the like"
-            .into()
-    } else {
-        why
+    if !is_url(url) && url.contains('@') {
+        return "it begins with neither postgres:// nor postgresql://".into();
     }
+    let why = super::error::describe(error);
+    if SAFE_WORDS.iter().any(|words| why.contains(words)) && !why.contains("unknown option") {
+        return why;
+    }
+    let known = KEYS.join(", ");
+    format!(
+        "it holds a key that is not known, or a value whose spaces or signs are not escaped; write a password between single quotes, \
+         or in a URL with %20, %3F and the like. The keys are {known}"
+    )
 }
 
 fn fill(config: &mut Driver, extra: &Driver) {
@@ -291,11 +334,28 @@ mod tests {
             "me:s3cret@db/x?sslmode=disable",
             "mysql://me:s3cret@db/x?a=b",
             "postgres://me:pass@s3cret@db/x",
+            "postgres://me:pass@db1?s3cret=1@db/x",
+            "postgres://me:pass?s3cret=1",
+            "postgres://me:12?s3cret=1",
+            "postgres://me:p@db/s3cret@db/x",
+            "host=db user=me pass=s3cret",
+            "host=db user=me s3cret=1",
             "me:s3cret@db/x",
         ] {
             let why = build(Some(url), &[]).unwrap_err().to_string();
             assert!(!why.contains("s3cret") && why.contains("postgres://user:password@host"), "{url}: {why}");
         }
+    }
+
+    #[test]
+    fn every_key_that_is_named_as_known_is_known() {
+        for key in KEYS {
+            let why = build(Some(&format!("host=db {key}=?")), &[]).map(drop);
+            let why = why.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!why.contains("not known"), "{key}: {why}");
+        }
+        let why = build(Some("postgres://me@db/x?ssl_mode=require"), &[]).unwrap_err().to_string();
+        assert!(why.contains("not known") && why.contains("sslmode"), "{why}");
     }
 
     #[test]
