@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 pub(super) struct Beat {
     asked: Notify,
     answered: AtomicBool,
+    /// Whether there is no loop that could turn: its thread has ended, and another is to come.
+    rests: AtomicBool,
 }
 
 impl Beat {
@@ -21,6 +23,17 @@ impl Beat {
             self.asked.notified().await;
             self.answered.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Nobody answers from here on, and nothing hangs for that: the wait for the next thread may be longer than a watchdog's.
+    pub(super) fn rest(&self) {
+        self.rests.store(true, Ordering::Relaxed);
+    }
+
+    /// There is a loop again, which the next look is to find no fault with.
+    pub(super) fn resume(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+        self.rests.store(false, Ordering::Relaxed);
     }
 }
 
@@ -32,17 +45,18 @@ impl Heartbeat {
     /// One loop more; its thread has to run [`Beat::answer`].
     pub(super) fn of_thread(&mut self, name: &str) -> Arc<Beat> {
         // As if it had been asked before: the first look is to find no fault with it.
-        let beat = Arc::new(Beat { asked: Notify::new(), answered: AtomicBool::new(true) });
+        let (answered, rests) = (AtomicBool::new(true), AtomicBool::new(false));
+        let beat = Arc::new(Beat { asked: Notify::new(), answered, rests });
         self.0.push((name.to_owned(), Arc::clone(&beat)));
         beat
     }
 
-    /// Names the loops that have not turned since the last look, and asks all again.
+    /// Names the loops that have not turned since the last look, and asks all again. One whose thread waits to be started again is none.
     pub(crate) fn look(&self) -> Vec<&str> {
         let still = self.0.iter().filter(|(_, beat)| {
             let turned = beat.answered.swap(false, Ordering::Relaxed);
             beat.asked.notify_one();
-            !turned
+            !turned && !beat.rests.load(Ordering::Relaxed)
         });
         still.map(|(name, _)| name.as_str()).collect()
     }
@@ -101,5 +115,18 @@ mod tests {
         drop((kept, say));
         first.join().unwrap();
         second.join().unwrap();
+    }
+
+    #[test]
+    fn a_loop_whose_thread_waits_to_be_started_again_is_not_named_and_one_that_hangs_from_its_start_is() {
+        let mut heartbeat = Heartbeat::default();
+        let beat = heartbeat.of_thread("worker 0");
+        assert!(heartbeat.look().is_empty(), "nobody was asked before");
+        assert_eq!(heartbeat.look(), ["worker 0"], "it hangs");
+        beat.rest();
+        assert!(heartbeat.look().is_empty() && heartbeat.look().is_empty(), "it waits");
+        beat.resume();
+        assert!(heartbeat.look().is_empty(), "nobody was asked since");
+        assert_eq!(heartbeat.look(), ["worker 0"], "it hangs again");
     }
 }

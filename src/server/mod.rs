@@ -13,8 +13,10 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 
 use crate::config::database::Dispatch;
 use crate::config::workers::Accept;
@@ -50,6 +52,7 @@ pub(crate) use placement::Placement;
 pub(crate) use restart::Restart;
 pub use socket::Listeners;
 pub use stop::Stop;
+pub(crate) use stop::end_patience;
 pub(crate) use threads::ThreadEnd;
 pub(crate) use view::WorkerView;
 
@@ -72,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) lab: LabArgs,
     /// Whether somebody else goes on with the listeners when this server has ended.
     pub(crate) listeners_are_lent: bool,
+    /// How much longer than its deadline a stop may take before threads that have not ended are given up.
+    pub(crate) end_patience: Duration,
     /// The pool of each worker, in order; their number is the number of workers.
     pub(crate) pools: Vec<PoolSettings>,
     /// Where workers say whether the database is reached.
@@ -87,6 +92,8 @@ pub(crate) struct Server {
     views: Vec<WorkerView>,
     heartbeat: Heartbeat,
     listeners_are_lent: bool,
+    drain_deadline: Duration,
+    end_patience: Duration,
     capacity: Arc<Capacity>,
     watching: shortage::Watching,
 }
@@ -152,7 +159,20 @@ impl Server {
         }
         let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
         let capacity = settings.capacity;
-        Ok(Self { threads, placement, stop, pause, views, heartbeat, listeners_are_lent, capacity, watching })
+        let (drain_deadline, end_patience) = (settings.limits.drain_deadline, settings.end_patience);
+        Ok(Self {
+            threads,
+            placement,
+            stop,
+            pause,
+            views,
+            heartbeat,
+            listeners_are_lent,
+            drain_deadline,
+            end_patience,
+            capacity,
+            watching,
+        })
     }
 
     /// How the system schedules the workers.
@@ -183,6 +203,8 @@ impl Server {
         if !self.is_stopping() {
             self.threads.begin_to_end(stop != Stop::Now);
         }
+        let given = if stop == Stop::Now { Duration::ZERO } else { self.drain_deadline };
+        self.threads.give_up_at(Instant::now() + given + self.end_patience);
         self.stop.send_if_modified(|before| {
             let is_more = stop > *before;
             *before = stop.max(*before);
@@ -209,14 +231,15 @@ impl Server {
         *self.stop.borrow() != Stop::Run
     }
 
-    /// Waits for the next thread to end for good; `None` when all have. A worker that ends without being asked is started again meanwhile.
+    /// Waits for the next thread to end for good; `None` when all have, or those that hang are given up: some time past the deadline of the
+    /// stop. A worker that ends without being asked is started again meanwhile.
     pub(crate) async fn next_end(&mut self) -> Option<ThreadEnd> {
         self.threads.next_end().await
     }
 
-    /// Waits for all workers' threads.
-    pub(crate) fn join(mut self) {
+    /// Waits for all threads but those that were given up, whose names it gives: they end with the process.
+    pub(crate) fn join(mut self) -> Vec<String> {
         drop(self.watching);
-        self.threads.join();
+        self.threads.join()
     }
 }

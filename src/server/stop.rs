@@ -1,6 +1,24 @@
 //! How workers are told to stop, and the phases of a stop.
 //!
-//! **Invariant:** phases only go forward.
+//! **Invariant:** phases only go forward, and a stop comes to its end: [`end_patience`] past its deadline whoever hangs is given up.
+
+use std::time::Duration;
+
+/// How much longer than it was given a stop may take, with next to no connections, before those who have not ended are given up.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Connections that the kernel closes in a second when their process ends, at the least, whichever processes hold them.
+const CLOSED_IN_A_SECOND: u64 = 100_000;
+
+/// The longest patience, where no limit says how many connections there may be.
+const LONGEST_END_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much longer than it was given a stop may take where all processes together hold so many connections.
+pub(crate) fn end_patience(connections: u64) -> Duration {
+    END_PATIENCE
+        .saturating_add(Duration::from_secs(connections / CLOSED_IN_A_SECOND))
+        .min(LONGEST_END_PATIENCE)
+}
 
 /// What the workers are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

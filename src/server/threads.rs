@@ -3,7 +3,8 @@
 //! What a worker listens on is held here as well, so that connections wait in its backlog meanwhile, as they would for a process: of
 //! several listeners on one address (`SO_REUSEPORT`, socket(7)) the kernel gives each its share, whether anybody accepts there or not.
 //!
-//! **Invariant:** until a stop there is a thread for each worker, or a moment at which it is started; from the stop on, none is.
+//! **Invariant:** until a stop there is a thread for each worker, or a moment at which it is started; from the stop on, none is, and there is
+//! a moment at which those that hang are given up.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -11,10 +12,14 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::heartbeat::Beat;
 use super::placement::{self, Placed};
 use super::restart::Restart;
 use super::worker::{self, Share};
 use crate::config::workers::{Pin, Sched};
+
+/// The failure of one that ended well, at the wrong time.
+const UNASKED: &str = "it ended without being asked";
 
 /// How a thread of the server ended.
 #[derive(Debug)]
@@ -81,12 +86,18 @@ pub(super) struct Threads {
     /// Kept for threads that are yet to be started; none in a stop, so that the last end is known for the last.
     tell_end: Option<mpsc::UnboundedSender<ThreadEnd>>,
     ends: mpsc::UnboundedReceiver<ThreadEnd>,
+    /// Ends that were found as the stop began.
+    untold: Vec<ThreadEnd>,
+    /// When those that have not ended are given up; none before a stop.
+    give_up_at: Option<Instant>,
+    gave_up: bool,
 }
 
 impl Threads {
     pub(super) fn new() -> Self {
         let (tell_end, ends) = mpsc::unbounded_channel();
-        Self { kept: Vec::new(), tell_end: Some(tell_end), ends }
+        let (kept, untold) = (Vec::new(), Vec::new());
+        Self { kept, tell_end: Some(tell_end), ends, untold, give_up_at: None, gave_up: false }
     }
 
     /// Starts one that is not started again.
@@ -134,14 +145,26 @@ impl Threads {
         self.kept.len()
     }
 
-    /// Starts workers again until a thread ends that is not; none when all have ended. May be dropped half-way and called again.
+    /// Starts workers again until a thread ends that is not; none when all have ended or are given up. May be dropped half-way and called
+    /// again.
     pub(super) async fn next_end(&mut self) -> Option<ThreadEnd> {
         loop {
-            self.start_due(Instant::now());
-            let due = self.kept.iter().filter_map(|kept| kept.start_at).min();
+            if let Some(end) = self.untold.pop() {
+                return Some(end);
+            }
+            let now = Instant::now();
+            self.start_due(now);
+            let due = self.kept.iter().filter_map(|kept| kept.start_at).chain(self.give_up_at).min();
             let end = tokio::select! {
+                biased;
                 end = self.ends.recv() => end?,
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => continue,
+                () = tokio::time::sleep_until(due.unwrap_or(now)), if due.is_some() => {
+                    self.gave_up = self.give_up_at.is_some_and(|at| at <= Instant::now());
+                    if self.gave_up {
+                        return None;
+                    }
+                    continue;
+                }
             };
             if let Some(end) = self.plan_restart(end) {
                 return Some(end);
@@ -153,7 +176,7 @@ impl Threads {
     fn plan_restart(&mut self, end: ThreadEnd) -> Option<ThreadEnd> {
         let kept = self.kept.iter_mut().find(|kept| kept.name == end.thread && kept.seed.is_some());
         let Some(kept) = kept else { return Some(end) };
-        kept.plan_restart("gone", &end.failure.unwrap_or_else(|| "it ended without being asked".into()));
+        kept.plan_restart("gone", &end.failure.unwrap_or_else(|| UNASKED.into()));
         None
     }
 
@@ -172,6 +195,7 @@ impl Threads {
             match started {
                 Ok(thread) => {
                     kept.start_at = None;
+                    kept.beat(Beat::resume);
                     // It has ended, or it would not be replaced.
                     let _ = std::mem::replace(&mut kept.thread, thread).join();
                 }
@@ -184,7 +208,8 @@ impl Threads {
     pub(super) fn begin_to_end(&mut self, for_backlogs: bool) {
         while let Ok(end) = self.ends.try_recv() {
             if let Some(ThreadEnd { thread, failure }) = self.plan_restart(end) {
-                tracing::error!("{thread} is gone: {}", failure.unwrap_or_default());
+                // It ended before the stop: a failure, whatever the stop makes of ends from here on.
+                self.untold.push(ThreadEnd { thread, failure: failure.or_else(|| Some(UNASKED.into())) });
             }
         }
         if for_backlogs && let Some(last) = self.kept.iter().filter_map(|kept| kept.start_at).max() {
@@ -204,12 +229,23 @@ impl Threads {
         failures.collect::<Vec<_>>().join("; ")
     }
 
-    /// Waits for all of them.
-    pub(super) fn join(&mut self) {
+    /// Has those given up that have not ended by then, or by an earlier time that was given.
+    pub(super) fn give_up_at(&mut self, at: Instant) {
+        self.give_up_at = Some(self.give_up_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Waits for all of them, but for those that were given up, whose names it gives: they run until the process ends.
+    pub(super) fn join(&mut self) -> Vec<String> {
+        let mut left = Vec::new();
         for kept in self.kept.drain(..) {
-            // A panic was reported as the thread's end already.
-            let _ = kept.thread.join();
+            if self.gave_up && !kept.thread.is_finished() {
+                left.push(kept.name);
+            } else {
+                // A panic was reported as the thread's end already.
+                let _ = kept.thread.join();
+            }
         }
+        left
     }
 }
 
@@ -229,8 +265,16 @@ impl Seed {
 }
 
 impl Kept {
+    /// Tells those who look whether there is a loop to turn; one that is not started again is never missed on purpose.
+    fn beat(&self, change: fn(&Beat)) {
+        if let Some(seed) = &self.seed {
+            change(&seed.share.beat);
+        }
+    }
+
     /// Says what has become of it, and plans another.
     fn plan_restart(&mut self, what: &str, why: &str) {
+        self.beat(Beat::rest);
         let wait = self.restart.after(self.started.elapsed());
         self.start_at = Some(Instant::now() + wait);
         let name = &self.name;
@@ -239,5 +283,64 @@ impl Kept {
         } else {
             tracing::error!("{name} is {what}: {why}; starting another in {wait:?}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Runs on an event loop, as those do who keep threads.
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime
+            .unwrap()
+            .block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.unwrap() })
+    }
+
+    fn wait_for_ends(threads: &Threads) {
+        while !threads.kept.iter().all(|kept| kept.thread.is_finished()) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn an_acceptor_that_fails_as_the_stop_comes_is_a_failure_still() {
+        for (outcome, why) in [(Err("it broke".to_owned()), "it broke"), (Ok(()), UNASKED)] {
+            let mut threads = Threads::new();
+            threads.start("acceptor", move || outcome).unwrap();
+            wait_for_ends(&threads);
+            threads.begin_to_end(true);
+            let end = run(threads.next_end()).expect("its end");
+            assert_eq!((end.thread.as_str(), end.failure.as_deref()), ("acceptor", Some(why)));
+            assert!(run(threads.next_end()).is_none());
+            assert!(threads.join().is_empty());
+        }
+    }
+
+    #[test]
+    fn one_that_hangs_is_given_up_at_its_time_and_not_before_and_the_others_are_not() {
+        let mut threads = Threads::new();
+        let (end, hang) = std::sync::mpsc::channel::<()>();
+        threads
+            .start("worker 0", move || {
+                // Until the test lets it go.
+                let _ = hang.recv();
+                Ok(())
+            })
+            .unwrap();
+        threads.start("worker 1", || Ok(())).unwrap();
+        threads.begin_to_end(true);
+        let (start, patience) = (Instant::now(), Duration::from_millis(200));
+        threads.give_up_at(start + patience);
+        // What is asked later may only shorten it.
+        threads.give_up_at(start + 100 * patience);
+        assert!(run(threads.next_end()).is_some_and(|end| end.thread == "worker 1"));
+        assert!(run(threads.next_end()).is_none());
+        assert!(start.elapsed() >= patience, "{:?}", start.elapsed());
+        assert_eq!(threads.join(), ["worker 0"]);
+        drop(end);
     }
 }

@@ -182,6 +182,7 @@ mod tests {
             dispatch: args.database.dispatch,
             lab: args.lab,
             listeners_are_lent: false,
+            end_patience: Duration::from_secs(1),
             pools: vec![pool],
             reach: Arc::<Reach>::default(),
         };

@@ -12,6 +12,7 @@ mod down;
 mod exhausted;
 mod failover;
 mod floods;
+mod hangs;
 mod locked;
 mod panics;
 mod secrets;

@@ -155,6 +155,5 @@ async fn keep(mut server: Server, mut superior: Superior, mut news: News, signal
             },
         }
     }
-    server.join();
-    exit
+    single::end(server, exit)
 }

@@ -12,6 +12,7 @@ use crate::config::words::{self, Words};
 use crate::config::{DatabaseArgs, ServeArgs, SettingsError};
 use crate::database::plan::Plan;
 use crate::database::{Config, target};
+use crate::server::end_patience;
 use crate::supervisor::Launch;
 
 /// What a child is not told by flags: files are read here, the database is named in its environment, and the admin side is the
@@ -19,14 +20,8 @@ use crate::supervisor::Launch;
 const NOT_BY_FLAG: [&str; 7] =
     ["config", "database-url", "data-dir", "pg-bin", "private-pg-tcp", "admin", "admin-socket"];
 
-/// How much longer than its drain deadline a child may take to end before it is killed, if it has next to no connections.
-const END_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Connections that the kernel closes in a second when their process ends, at the least, whichever processes hold them.
-const CLOSED_IN_A_SECOND: u64 = 100_000;
-
-/// The longest patience, where no limit says how many connections there may be.
-const LONGEST_END_PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer than a child gives its own workers it is given itself, so that it may say which of them hangs.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What launches are made from.
 pub(super) struct Makings<'a> {
@@ -72,7 +67,7 @@ impl Makings<'_> {
         let by_descriptors = self.house.descriptors.1.unwrap_or(u64::MAX);
         let processes = u64::from(self.house.checked.topology.processes.get());
         let most = args.limits.max_connections.unwrap_or(by_descriptors.saturating_mul(processes));
-        END_PATIENCE.saturating_add(Duration::from_secs(most / CLOSED_IN_A_SECOND)).min(LONGEST_END_PATIENCE)
+        end_patience(most).saturating_add(LAST_WORDS)
     }
 
     /// The database as a child's environment names it.

@@ -20,7 +20,7 @@ use crate::config::ServeArgs;
 use crate::database::probe::Facts;
 use crate::database::{Config, PoolSettings, PoolSize, Reach, proclaim};
 use crate::exit::Exit;
-use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd};
+use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd, end_patience};
 use crate::telemetry::admin::{Doors, Ground as Whom};
 
 /// Makes the settings of a process's workers, and what changes the sizes of their pools; `share` gives each its part.
@@ -53,6 +53,8 @@ pub(super) fn settings(
         dispatch: args.database.dispatch,
         lab: args.lab.clone(),
         listeners_are_lent: args.child.lent_listeners,
+        // Of several processes all may be closing theirs at the same time.
+        end_patience: end_patience(u64::from(args.workers.processes).saturating_mul(room.connections as u64)),
         pools,
         reach: Arc::clone(reach),
     };
@@ -170,11 +172,25 @@ pub(super) async fn finish(mut server: Server, signals: &mut Signals, mut exit: 
             stop = signals.next_stop() => server.stop(stop),
         }
     }
-    server.join();
+    let exit = end(server, exit);
     if exit == Exit::Done {
         tracing::info!("stopped");
     }
     exit
+}
+
+/// The server's last: its threads have ended, or hang and are left behind, which is a failure.
+pub(super) fn end(server: Server, exit: Exit) -> Exit {
+    let hung = server.join();
+    if hung.is_empty() {
+        return exit;
+    }
+    tracing::error!(
+        "{} did not end within the drain deadline (--drain-deadline), nor in the time beyond it: it hangs. The process ends without it, \
+         and its connections with the process",
+        hung.join(", ")
+    );
+    if exit == Exit::Done { Exit::Failed } else { exit }
 }
 
 /// Says that a thread of the server ended.

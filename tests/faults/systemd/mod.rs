@@ -40,6 +40,11 @@ impl Manager {
         Some(String::from_utf8(words[..length].to_vec()).expect("words in UTF-8"))
     }
 
+    /// Leaves out what was said so far.
+    fn forget(&self) {
+        while self.hear(Duration::ZERO).is_some() {}
+    }
+
     /// Waits for words that begin so; gives them, and those that came before.
     fn wait_for(&self, begin: &str) -> (String, Vec<String>) {
         let (end, mut before) = (Instant::now() + PATIENCE, Vec::new());

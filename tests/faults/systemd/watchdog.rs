@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::Manager;
 use crate::faults::figure;
 use crate::harness::processes::signal;
-use crate::harness::request;
+use crate::harness::{PATIENCE, request};
 
 /// What the unit would give; the shorter, the sooner the tests end.
 const WATCHDOG: Duration = Duration::from_secs(1);
@@ -53,6 +53,34 @@ fn a_worker_that_hangs_is_named_and_the_watchdog_hears_nothing_more() {
         "a worker hangs",
         format_args!("last word to the watchdog {took:.1?} after it hung, with WatchdogSec={WATCHDOG:?}"),
     );
+}
+
+#[test]
+fn a_worker_that_waits_to_be_started_again_for_longer_than_the_watchdog_is_no_reason_to_end_the_service() {
+    let manager = Manager::listen();
+    let unit = manager.unit(&["--workers", "1", "--lab"]);
+    let server = unit.env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string()).start();
+    manager.wait_for("READY=1");
+    // One that does not live is started again after ever longer waits, up to five seconds; these take three.
+    for _ in 0..5 {
+        let mut client = server.connect();
+        client.send(request("GET", "/lab/panic?in=worker"));
+        client.expect_close();
+        manager.forget();
+    }
+    let mut client = server.connect();
+    client.send(request("GET", "/lab/panic?in=worker"));
+    server.wait_for_lines("starting another in 1.6s", 1);
+    let mut next = server.connect();
+    next.send(request("GET", "/json"));
+    manager.forget();
+    let waiting = Instant::now();
+    while !next.arrived() {
+        assert!(manager.hear(WATCHDOG).is_some(), "nothing was told for {WATCHDOG:?}:\n{}", server.stderr());
+        assert!(waiting.elapsed() < PATIENCE, "{}", server.stderr());
+    }
+    assert!(waiting.elapsed() > WATCHDOG, "it waited for {:?} only", waiting.elapsed());
+    assert!(!server.stderr().contains("not turning"), "{}", server.stderr());
 }
 
 #[test]
