@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
 
 use crate::config::database::Dispatch;
 use crate::config::workers::Accept;
@@ -58,6 +57,7 @@ pub(crate) use view::WorkerView;
 
 use admission::WorkerPlaces;
 use handoff::Acceptor;
+use stop::StopLimits;
 use threads::{Seed, Threads};
 use worker::Intake;
 
@@ -92,8 +92,6 @@ pub(crate) struct Server {
     views: Vec<WorkerView>,
     heartbeat: Heartbeat,
     listeners_are_lent: bool,
-    drain_deadline: Duration,
-    end_patience: Duration,
     capacity: Arc<Capacity>,
     watching: shortage::Watching,
 }
@@ -112,7 +110,11 @@ impl Server {
         let workers = settings.pools.len();
         let of_workers: Vec<_> = (0..workers).map(|_| WorkerPlaces::new(Arc::clone(capacity))).collect();
         let (views, seen): (Vec<_>, Vec<_>) = of_workers.iter().map(WorkerView::of).unzip();
-        let mut threads = Threads::new();
+        let limits = StopLimits {
+            drain_deadline: settings.limits.drain_deadline,
+            end_patience: settings.end_patience,
+        };
+        let mut threads = Threads::new(limits);
         let mut heartbeat = Heartbeat::default();
         let intakes: Vec<Intake> = if settings.workers.accept == Accept::Handoff {
             // There is no server without a worker.
@@ -159,20 +161,7 @@ impl Server {
         }
         let placement = Placement::of(&told.into_iter().flatten().collect::<Vec<_>>());
         let capacity = settings.capacity;
-        let (drain_deadline, end_patience) = (settings.limits.drain_deadline, settings.end_patience);
-        Ok(Self {
-            threads,
-            placement,
-            stop,
-            pause,
-            views,
-            heartbeat,
-            listeners_are_lent,
-            drain_deadline,
-            end_patience,
-            capacity,
-            watching,
-        })
+        Ok(Self { threads, placement, stop, pause, views, heartbeat, listeners_are_lent, capacity, watching })
     }
 
     /// How the system schedules the workers.
@@ -203,8 +192,7 @@ impl Server {
         if !self.is_stopping() {
             self.threads.begin_to_end(stop != Stop::Now);
         }
-        let given = if stop == Stop::Now { Duration::ZERO } else { self.drain_deadline };
-        self.threads.give_up_at(Instant::now() + given + self.end_patience);
+        self.threads.limit(stop);
         self.stop.send_if_modified(|before| {
             let is_more = stop > *before;
             *before = stop.max(*before);

@@ -20,6 +20,23 @@ pub(crate) fn end_patience(connections: u64) -> Duration {
         .min(LONGEST_END_PATIENCE)
 }
 
+/// How long the threads of a server may take to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StopLimits {
+    /// What a drain is given.
+    pub(super) drain_deadline: Duration,
+    /// What any stop is given beyond that.
+    pub(super) end_patience: Duration,
+}
+
+impl StopLimits {
+    /// How long they may take from the moment at which they are told so.
+    pub(super) fn of(self, stop: Stop) -> Duration {
+        let given = if stop == Stop::Now { Duration::ZERO } else { self.drain_deadline };
+        given + self.end_patience
+    }
+}
+
 /// What the workers are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {

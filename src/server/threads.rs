@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::heartbeat::Beat;
 use super::placement::{self, Placed};
 use super::restart::Restart;
+use super::stop::{Stop, StopLimits};
 use super::worker::{self, Share};
 use crate::config::workers::{Pin, Sched};
 
@@ -88,16 +89,17 @@ pub(super) struct Threads {
     ends: mpsc::UnboundedReceiver<ThreadEnd>,
     /// Ends that were found as the stop began.
     untold: Vec<ThreadEnd>,
+    limits: StopLimits,
     /// When those that have not ended are given up; none before a stop.
     give_up_at: Option<Instant>,
     gave_up: bool,
 }
 
 impl Threads {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: StopLimits) -> Self {
         let (tell_end, ends) = mpsc::unbounded_channel();
         let (kept, untold) = (Vec::new(), Vec::new());
-        Self { kept, tell_end: Some(tell_end), ends, untold, give_up_at: None, gave_up: false }
+        Self { kept, tell_end: Some(tell_end), ends, untold, limits, give_up_at: None, gave_up: false }
     }
 
     /// Starts one that is not started again.
@@ -229,8 +231,9 @@ impl Threads {
         failures.collect::<Vec<_>>().join("; ")
     }
 
-    /// Has those given up that have not ended by then, or by an earlier time that was given.
-    pub(super) fn give_up_at(&mut self, at: Instant) {
+    /// Has those given up that have not ended in time after a stop that begins now, or after one before it.
+    pub(super) fn limit(&mut self, stop: Stop) {
+        let at = Instant::now() + self.limits.of(stop);
         self.give_up_at = Some(self.give_up_at.map_or(at, |before| before.min(at)));
     }
 
@@ -292,6 +295,9 @@ mod tests {
 
     use super::*;
 
+    const LIMITS: StopLimits =
+        StopLimits { drain_deadline: Duration::from_secs(5), end_patience: Duration::from_millis(100) };
+
     /// Runs on an event loop, as those do who keep threads.
     fn run<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -309,7 +315,7 @@ mod tests {
     #[test]
     fn an_acceptor_that_fails_as_the_stop_comes_is_a_failure_still() {
         for (outcome, why) in [(Err("it broke".to_owned()), "it broke"), (Ok(()), UNASKED)] {
-            let mut threads = Threads::new();
+            let mut threads = Threads::new(LIMITS);
             threads.start("acceptor", move || outcome).unwrap();
             wait_for_ends(&threads);
             threads.begin_to_end(true);
@@ -322,7 +328,7 @@ mod tests {
 
     #[test]
     fn one_that_hangs_is_given_up_at_its_time_and_not_before_and_the_others_are_not() {
-        let mut threads = Threads::new();
+        let mut threads = Threads::new(LIMITS);
         let (end, hang) = std::sync::mpsc::channel::<()>();
         threads
             .start("worker 0", move || {
@@ -333,13 +339,15 @@ mod tests {
             .unwrap();
         threads.start("worker 1", || Ok(())).unwrap();
         threads.begin_to_end(true);
-        let (start, patience) = (Instant::now(), Duration::from_millis(200));
-        threads.give_up_at(start + patience);
-        // What is asked later may only shorten it.
-        threads.give_up_at(start + 100 * patience);
+        let start = Instant::now();
+        threads.limit(Stop::Drain);
+        // A later stop may only shorten it.
+        threads.limit(Stop::Now);
+        threads.limit(Stop::Drain);
         assert!(run(threads.next_end()).is_some_and(|end| end.thread == "worker 1"));
         assert!(run(threads.next_end()).is_none());
-        assert!(start.elapsed() >= patience, "{:?}", start.elapsed());
+        let (took, limit) = (start.elapsed(), LIMITS.of(Stop::Now));
+        assert!((limit..limit + LIMITS.drain_deadline).contains(&took), "{took:?}");
         assert_eq!(threads.join(), ["worker 0"]);
         drop(end);
     }

@@ -20,6 +20,7 @@ mod slow;
 mod slow_clients;
 mod supply;
 mod systemd;
+mod throttled;
 mod tls;
 mod vanished;
 

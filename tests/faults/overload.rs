@@ -35,15 +35,15 @@ fn load(server: &TestServer, path: &str, limit: Duration, words: &[&str]) -> Val
     serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"))
 }
 
-fn number(report: &Value, pointer: &str) -> f64 {
+pub(super) fn number(report: &Value, pointer: &str) -> f64 {
     report.pointer(pointer).and_then(Value::as_f64).unwrap_or_default()
 }
 
-fn count(report: &Value, pointer: &str) -> u64 {
+pub(super) fn count(report: &Value, pointer: &str) -> u64 {
     report.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
 }
 
-fn resident_kib(server: &TestServer) -> f64 {
+pub(super) fn resident_kib(server: &TestServer) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
     line.trim().trim_end_matches("kB").trim().parse().expect("a number")
@@ -120,7 +120,7 @@ impl Overload {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a number of samples")]
-fn float(count: usize) -> f64 {
+pub(super) fn float(count: usize) -> f64 {
     count as f64
 }
 
