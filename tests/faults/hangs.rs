@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_millis(600);
 const PATIENCE_OF_STOP: Duration = Duration::from_secs(1);
 
 /// What the end of everything else may take besides: the private PostgreSQL's above all.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(5);
 
 fn serve(words: &[&str]) -> ServerSetup {
     let bounds = ["--drain-grace", "100ms", "--drain-deadline", "600ms", "--max-connections", "1000"];
