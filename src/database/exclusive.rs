@@ -51,6 +51,8 @@ pub(super) struct Exclusive {
     random: RefCell<SmallRng>,
     /// Whether a task is opening a connection; there is one at the most, so that a restart of PostgreSQL meets no storm.
     opening: Cell<bool>,
+    /// Wakes that task where it waits until one more is wanted.
+    wanted: Notify,
     /// Whether the last attempt failed with no connection open: requests are then refused at once.
     lost: Cell<bool>,
     queue: Rc<Queue>,
@@ -115,6 +117,7 @@ impl Exclusive {
             settings,
             random: RefCell::new(random),
             opening: Cell::new(false),
+            wanted: Notify::new(),
             lost: Cell::new(false),
             queue,
             shown,
@@ -184,25 +187,28 @@ impl Exclusive {
 
     /// Has another connection opened, unless that is being done or there are as many as there may be.
     fn open_another(self: &Rc<Self>) {
-        if self.has_room() && !self.opening.replace(true) {
+        if !self.has_room() {
+            return;
+        }
+        if self.opening.replace(true) {
+            self.wanted.notify_one();
+        } else {
             tokio::task::spawn_local(open_one(Rc::clone(self)));
         }
     }
 
-    /// Opens a connection, prepares its statements, and leaves it to those who wait.
+    /// Opens a connection with its statements, without which it is closed again, and leaves it to those who wait.
     async fn open(&self) -> Result<(), Trouble> {
         let renewals = self.shown.renewals.get();
         let object = self.pool.get().await.map_err(|error| pool::trouble(&error))?;
-        let is_new = Object::metrics(&object).recycle_count == 0;
         self.note_line(&object);
         let checkout = self.lend(object, None, renewals);
-        if is_new && self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
+        if self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
             self.shown.counters.reconnects.note();
         }
         let prepared = async {
             Statements::prepare(checkout.object()?, self.settings.statements, Works::default()).await
         };
-        // Without its statements it is of no use to anybody, and closed before the failure is noted.
         match tokio::time::timeout(self.settings.wait, prepared).await {
             Ok(Ok(_)) => checkout.finish(),
             Ok(Err(error)) => {
@@ -222,6 +228,7 @@ impl Exclusive {
         self.shown.set_size(&self.pool);
         // Where there may be more now, who waits may have one opened.
         self.places.look();
+        self.wanted.notify_one();
     }
 
     /// Gives all connections up for new ones: what is in use is closed as it comes back.
@@ -266,9 +273,15 @@ impl Exclusive {
 /// Opens one connection, and goes on trying until it is open, or one more would be too many.
 async fn open_one(exclusive: Rc<Exclusive>) {
     let mut backoff = Backoff::new();
-    while exclusive.has_room()
-        && let Err(trouble) = exclusive.open().await
-    {
+    loop {
+        // The pool would give one that came back meanwhile, and nothing would have been tried: the next attempt is for when it does not do.
+        while exclusive.has_room() && exclusive.has_idle() {
+            exclusive.wanted.notified().await;
+        }
+        if !exclusive.has_room() {
+            break;
+        }
+        let Err(trouble) = exclusive.open().await else { break };
         let most = exclusive.note_failure(trouble);
         let wait = backoff.next(&mut exclusive.random.borrow_mut(), most);
         tokio::select! {

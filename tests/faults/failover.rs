@@ -294,7 +294,7 @@ fn a_first_host_that_is_silent_for_longer_than_a_request_may_wait_costs_the_firs
         "postgres://plimsoll@127.0.0.1:{dead},127.0.0.1:{alive}/{}?sslmode=disable&connect_timeout=1",
         database.name()
     );
-    for dispatch in ["exclusive", "pipelined"] {
+    let expect_served = |dispatch: &str| {
         let server = ServerSetup::of(&["serve", "--port", "0", "--workers", "1", "--dispatch", dispatch])
             .args(&["--request-deadline", "500ms"])
             .env("DATABASE_URL", &url)
@@ -314,5 +314,10 @@ fn a_first_host_that_is_silent_for_longer_than_a_request_may_wait_costs_the_firs
             &format!("a first host that is silent for longer than the deadline, {dispatch}"),
             format!("served after {took:?}, {refused} refused before"),
         );
-    }
+    };
+    thread::scope(|scope| {
+        for dispatch in ["exclusive", "pipelined"] {
+            scope.spawn(|| expect_served(dispatch));
+        }
+    });
 }
