@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 
 from ..problem import Problem
 from ..progress import describe_seconds
@@ -38,11 +37,15 @@ JUDGE_SECONDS = 3.0
 JUDGED_AT_ONCE = 20
 # By how much the wall clock may leave the other one before times say nothing any more.
 MOST_STEP_SECONDS = 0.02
-# In the silence behind a fault, before the stirs and between them: connections are parked. The allocator gives a free
-# page back after a second, but looks for such pages only when another becomes free: a few requests see to that.
-HUSHED_SECONDS, STIRS, BETWEEN_STIRS_SECONDS = 2.0, 8, 0.5
+# In the silence behind a fault: connections are parked.
+HUSHED_SECONDS = 2.0
 STIRRING, STIRRING_ROWS = 4, 500
-SILENT_SECONDS = HUSHED_SECONDS + RECOVERY_SECONDS + STIRS * BETWEEN_STIRS_SECONDS + 1.0
+# The allocator looks for free pages to give back only when another becomes free. The service sees to that behind a
+# crowd, 2.5 and 5 s after 256 connections of a worker were idle for a second (src/server/parking/memory.rs): so one
+# comes and goes. It asks for cached rows, so that soon every worker has all of them, and its cache is as large as ever.
+CROWD, CROWD_AT_ONCE, CROWD_ROWS = 1_024, 64, 20
+IDLE_SECONDS, GIVEN_BACK_SECONDS = 1.5, 6.5
+SILENT_SECONDS = HUSHED_SECONDS + RECOVERY_SECONDS + 1.0 + IDLE_SECONDS + GIVEN_BACK_SECONDS
 # The service counts somebody who asked within a minute as looking on.
 WATCH_SECONDS = 20.0
 
@@ -55,6 +58,8 @@ class Course:
         self.ledger = house.ledger
         self.crowd = Crowd(house.port, self.ledger, results.seed, HEADER_TIMEOUT_SECONDS)
         self.renewing = {name for name, fault in faults.items() if fault.renews and house.processes > 1}
+        swelling = {name for name, fault in faults.items() if fault.swells}
+        self.order = schedule.Order(list(faults), self.renewing, swelling, results.seed)
         self.stopped = asyncio.Event()
         self.watching: list[asyncio.Task[None]] = []
         self.clocks = 0.0
@@ -88,11 +93,10 @@ class Course:
 
     async def go_through(self) -> None:
         planned = self.results.planned
-        names = self.names()
         await self.rest(CALM_FIRST_SECONDS)
         while not self.stopped.is_set() and self.now + self.every <= planned + 1:
             begun = self.now
-            name = next(names)
+            name = self.next_fault()
             self.show(name)
             before = set(self.house.every_process())
             happened = await self.make(name)
@@ -104,16 +108,13 @@ class Course:
         await self.rest(planned)
         self.results.complete = not self.stopped.is_set()
 
-    def names(self) -> Iterator[str]:
-        """The next fault: of those that may come now."""
-        dice = random.Random(self.results.seed)
-        steady = schedule.decks([name for name in self.faults if name not in self.renewing] or list(self.faults), dice)
-        swelling = [name for name, fault in self.faults.items() if fault.swells]
-        every = schedule.decks(list(self.faults), dice, swelling)
-        begin, end = schedule.steady_part(self.results.planned)
-        while True:
-            # What begins before the steady part ends before it too.
-            yield next(steady if begin - self.every <= self.now < end else every)
+    def next_fault(self) -> str:
+        """Of those that may come now."""
+        until = schedule.STEADY_UNTIL * self.results.planned
+        name = self.order.next(self.now, until)
+        if self.order.steady_from is not None:
+            self.results.steady = (self.order.steady_from, until)
+        return name
 
     def show(self, what: str) -> None:
         left = describe_seconds(max(self.results.planned - self.now, 0))
@@ -154,10 +155,26 @@ class Course:
         await self.house.cluster.sql(TERMINATE)
         window.end = time.monotonic()
         await asyncio.sleep(RECOVERY_SECONDS)
-        for _ in range(STIRS):
-            await self.stir()
-            await asyncio.sleep(BETWEEN_STIRS_SECONDS)
+        await self.stir()
+        await self.come_and_go()
+        if found := self.look():
+            self.results.settled.append(found)
         self.crowd.go_on()
+
+    async def come_and_go(self) -> None:
+        """A crowd asks once each, of the rows that are cached, falls idle and leaves; what it needed is given back."""
+        one = target("cached", str(CROWD_ROWS), CROWD_ROWS)
+        held: list[Connection] = []
+        for _ in range(0, CROWD, CROWD_AT_ONCE):
+            opened = await asyncio.gather(
+                *(Connection.open(self.house.port, self.ledger) for _ in range(CROWD_AT_ONCE))
+            )
+            held.extend(connection for connection in opened if connection is not None)
+            await asyncio.gather(*(connection.ask(one) for connection in held[-CROWD_AT_ONCE:]))
+        await asyncio.sleep(IDLE_SECONDS)
+        for connection in held:
+            connection.close()
+        await asyncio.sleep(GIVEN_BACK_SECONDS)
 
     async def look_on(self) -> None:
         """Watches, as an operator does: the service then takes a sample each second, and soon remembers as many as it

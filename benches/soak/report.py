@@ -14,7 +14,6 @@ from typing import Any
 from .drift import JUDGED_FROM_SECONDS, MOST_DRIFT, Drift, compare
 from .ledger import Ledger
 from .sampler import Sample
-from .schedule import steady_part
 from .timeline import Window
 
 BECAME = ("answered", "refused", "lost", "given up", "wrong")
@@ -65,16 +64,21 @@ class Results:
     ledger: Ledger
     happened: list[Happened] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    # Those at the ends of the silences.
+    settled: list[Sample] = field(default_factory=list)
     seconds: float = 0.0
     complete: bool = False
     log: str = ""
+    # From when to when drift is looked at, in seconds since the beginning; empty until each fault was met.
+    steady: tuple[float, float] = (0.0, 0.0)
 
     def drifts(self) -> dict[str, Drift | None]:
-        return compare(self.samples, *steady_part(self.planned))
+        return compare(self.samples, self.settled, *self.steady)
 
     def failures(self) -> list[str]:
         found = [f"{self.ledger.wrong} things were wrong"] if self.ledger.wrong else []
-        if self.complete and self.planned >= JUDGED_FROM_SECONDS:
+        begin, end = self.steady
+        if self.complete and end - begin >= JUDGED_FROM_SECONDS:
             for name, drift in self.drifts().items():
                 if drift is None or drift.share >= MOST_DRIFT:
                     found.append(f"{name}: {describe(drift)}")
@@ -100,9 +104,14 @@ class Results:
             "rows_held_against_the_truth": ledger.truth.judged,
             "slowest_in_calm_seconds": round(ledger.slowest_in_calm, 3),
             "clients_late_by_at_most_seconds": round(ledger.pulse.worst, 3),
+            "steady_seconds": [round(at, 1) for at in self.steady],
             "drift": {
                 name: drift and {"early": drift.early, "late": drift.late, "share": round(drift.share, 5)}
                 for name, drift in self.drifts().items()
+            },
+            "settled": {
+                "columns": ["seconds", "memory KiB by process"],
+                "rows": [[round(one.at, 1), list(one.anonymous_kib.values())] for one in self.settled],
             },
             "wrong": {"count": ledger.wrong, "told": ledger.told},
             "faults": [one.document() for one in self.happened],
@@ -204,7 +213,7 @@ def page(results: Results) -> str:
 
 
 def drift_table(results: Results) -> str:
-    begin, end = steady_part(results.planned)
+    begin, end = results.steady
     rows = "\n".join(
         f"| {name} | {drift.early:.0f} | {drift.late:.0f} | {drift.share:+.2%} |"
         for name, drift in results.drifts().items()
@@ -213,10 +222,10 @@ def drift_table(results: Results) -> str:
     if not rows:
         return "\n## Drift\n\nThe run was too short to tell.\n"
     return (
-        f"\n## Drift\n\nFrom {begin:.0f} to {end:.0f} s no process was replaced. Memory is what the processes have "
-        "that no file stands behind, without huge pages, each at its least in the first third of that time and in the "
-        "last; descriptors are those that are neither a client's connection nor a session with PostgreSQL, by their "
-        "medians.\n\n"
+        f"\n## Drift\n\nLooked at from {begin:.0f} s, when the processes had met every fault, to {end:.0f} s; in that "
+        "time none was replaced. Memory is what the processes have that no file stands behind, without huge pages, "
+        "at the ends of the silences; descriptors are those that are neither a client's connection nor a session with "
+        "PostgreSQL. The medians of the first third of that time and of the last are compared.\n\n"
         f"| | first third | last third | grew by |\n|---|---:|---:|---:|\n{rows}\n"
     )
 

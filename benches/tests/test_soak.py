@@ -20,6 +20,7 @@ from ..soak.answers import (
 )
 from ..soak.faults import FAULTS, choose
 from ..soak.ledger import Ledger, Pulse
+from ..soak.report import Results
 from ..soak.sampler import Sample, anonymous, connected
 from ..soak.timeline import Allowance, Outcome, Timeline
 from ..soak.truth import Truth
@@ -162,8 +163,23 @@ class ScheduleTest(unittest.TestCase):
         for deck in range(3):
             self.assertEqual(sorted(order[deck * 6 : deck * 6 + 6]), names)
         self.assertNotEqual(order[:6], order[6:12])
-        hungry = schedule.decks(names, random.Random(1), {"b", "e"})
-        self.assertEqual({next(hungry), next(hungry)}, {"b", "e"})
+
+    def test_what_replaces_processes_comes_first_then_what_needs_memory_and_the_rest_before_drift_is_looked_at(
+        self,
+    ) -> None:
+        order = schedule.Order("abcdef", {"a", "d"}, {"b", "e"}, 1)
+        first = [order.next(30.0 * at, 1_000) for at in range(6)]
+        self.assertEqual([set(first[:2]), set(first[2:4]), set(first[4:])], [{"a", "d"}, {"b", "e"}, {"c", "f"}])
+        self.assertIsNone(order.steady_from)
+        steady = [order.next(180 + at, 1_000) for at in range(12)]
+        self.assertEqual(order.steady_from, 180)
+        for deck in range(3):
+            self.assertEqual(sorted(steady[deck * 4 : deck * 4 + 4]), list("bcef"))
+        self.assertEqual(sorted(order.next(1_000, 1_000) for _ in range(6)), list("abcdef"))
+
+    def test_processes_are_replaced_all_the_time_where_nothing_else_is_asked_for(self) -> None:
+        order = schedule.Order(["reload"], {"reload"}, set(), 1)
+        self.assertEqual([order.next(at, 10) for at in range(3)], ["reload"] * 3)
 
     def test_a_stall_of_the_clients_is_known_before_it_is_over(self) -> None:
         pulse = Pulse()
@@ -172,10 +188,6 @@ class ScheduleTest(unittest.TestCase):
         pulse.due = 10.75
         self.assertEqual(pulse.late_between(10.0, 11.0), 0.5)
         self.assertEqual(pulse.late_between(10.6, 10.7), 0)
-
-    def test_a_short_run_has_no_part_without_replacements(self) -> None:
-        self.assertEqual(schedule.steady_part(1800), (360, 1620))
-        self.assertEqual(schedule.steady_part(180), (0, 0))
 
     def test_lengths_of_time_are_read(self) -> None:
         self.assertEqual([schedule.read_length(text) for text in ("90", "90s", "30m", "8h")], [90, 90, 1800, 28800])
@@ -197,20 +209,34 @@ def sample(at: float, memory: dict[int, int], rest: int = 20) -> Sample:
 
 
 class DriftTest(unittest.TestCase):
-    def test_the_floors_of_the_first_and_the_last_third_are_compared(self) -> None:
+    def test_the_medians_of_the_first_and_the_last_third_are_compared(self) -> None:
         before, after = sample(10, {1: 1, 2: 1}), sample(95, {1: 1, 2: 1})
-        early = [sample(20, {1: 100, 2: 180}), sample(40, {1: 140, 2: 100})]
+        early = [sample(at, {1: memory, 2: 100}) for at, memory in ((20, 90), (25, 100), (40, 500))]
         between = sample(55, {1: 10, 2: 10})
-        late = [sample(70, {1: 101, 2: 200}), sample(80, {1: 160, 2: 101})]
-        found = drift.compare([before, *early, between, *late, after], 20, 90)
+        late = [sample(at, {1: 100, 2: memory}) for at, memory in ((70, 102), (75, 101), (80, 400))]
+        restless = [sample(at, {1: at * 100, 2: 1}, rest=30) for at in (20, 30, 70, 80)]
+        found = drift.compare(restless, [before, *early, between, *late, after], 20, 90)
         memory, descriptors = found["memory, KiB"], found["descriptors"]
         assert memory is not None and descriptors is not None
-        self.assertEqual((memory.early, memory.late, descriptors.share), (200, 202, 0.0))
+        self.assertEqual((memory.early, memory.late), (200, 202))
         self.assertAlmostEqual(memory.share, 0.01)
-        self.assertIsNone(drift.compare(early, 20, 90)["descriptors"], "too few")
+        self.assertEqual((descriptors.early, descriptors.share), (30, 0.0))
+        self.assertIsNone(drift.compare(restless, early, 20, 90)["memory, KiB"], "too few")
 
     def test_figures_of_different_processes_are_not_compared(self) -> None:
-        self.assertIsNone(drift.compare([sample(1, {7: 100}), sample(8, {8: 100})], 0, 9)["memory, KiB"])
+        others = [sample(1, {7: 100}), sample(8, {8: 100})]
+        self.assertEqual(drift.compare(others, others, 0, 9), {"memory, KiB": None, "descriptors": None})
+
+    def test_drift_fails_a_run_that_was_steady_for_ten_minutes_and_no_shorter_one(self) -> None:
+        results = Results({}, 1, 1_800, 2, Ledger(Timeline(), Truth()), complete=True)
+        results.samples = [sample(600.0 + at, {1: 1_000, 2: 1_000}) for at in range(600)]
+        results.settled = [sample(600.0 + at, {1: 1_000 + at, 2: 1_000}) for at in (0, 30, 570)]
+        results.steady = (600.0, 1_199.0)
+        self.assertEqual(results.failures(), [])
+        results.steady = (600.0, 1_200.0)
+        self.assertEqual(results.failures(), ["memory, KiB: 2015 early, 2570 late (+27.54%)"])
+        results.settled = [replace(one, anonymous_kib={1: 1_000, 2: 1_000}) for one in results.settled]
+        self.assertEqual(results.failures(), [])
 
     def test_what_the_kernel_says_is_read(self) -> None:
         self.assertEqual(anonymous("Pss: 9 kB\nAnonymous:          123 kB\n"), 123)
