@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .drift import JUDGED_FROM_SECONDS, MOST_DRIFT, Drift, compare
+from .drift import JUDGED_FROM_SECONDS, Drift, compare
 from .ledger import Ledger
 from .sampler import Sample
 from .timeline import Window
@@ -80,7 +80,7 @@ class Results:
         begin, end = self.steady
         if self.complete and end - begin >= JUDGED_FROM_SECONDS:
             for name, drift in self.drifts().items():
-                if drift is None or drift.share >= MOST_DRIFT:
+                if drift is None or drift.is_too_much():
                     found.append(f"{name}: {describe(drift)}")
         return found
 
@@ -106,7 +106,13 @@ class Results:
             "clients_late_by_at_most_seconds": round(ledger.pulse.worst, 3),
             "steady_seconds": [round(at, 1) for at in self.steady],
             "drift": {
-                name: drift and {"early": drift.early, "late": drift.late, "share": round(drift.share, 5)}
+                name: drift
+                and {
+                    "early": drift.early,
+                    "late": drift.late,
+                    "share": round(drift.share, 5),
+                    "error": round(drift.error, 5),
+                }
                 for name, drift in self.drifts().items()
             },
             "settled": {
@@ -176,7 +182,7 @@ def summary(results: Results) -> str:
 def describe(drift: Drift | None) -> str:
     if drift is None:
         return "too short a run to tell"
-    return f"{drift.early:.0f} early, {drift.late:.0f} late ({drift.share:+.2%})"
+    return f"{drift.early:.0f} early, {drift.late:.0f} late ({drift.share:+.2%} ± {drift.error:.2%})"
 
 
 def page(results: Results) -> str:
@@ -215,7 +221,7 @@ def page(results: Results) -> str:
 def drift_table(results: Results) -> str:
     begin, end = results.steady
     rows = "\n".join(
-        f"| {name} | {drift.early:.0f} | {drift.late:.0f} | {drift.share:+.2%} |"
+        f"| {name} | {drift.early:.0f} | {drift.late:.0f} | {drift.share:+.2%} | ± {drift.error:.2%} |"
         for name, drift in results.drifts().items()
         if drift
     )
@@ -226,7 +232,7 @@ def drift_table(results: Results) -> str:
         "time none was replaced. Memory is what the processes have that no file stands behind, without huge pages, "
         "at the ends of the silences; descriptors are those that are neither a client's connection nor a session with "
         "PostgreSQL. The medians of the first third of that time and of the last are compared.\n\n"
-        f"| | first third | last third | grew by |\n|---|---:|---:|---:|\n{rows}\n"
+        f"| | first third | last third | grew by | by chance |\n|---|---:|---:|---:|---:|\n{rows}\n"
     )
 
 

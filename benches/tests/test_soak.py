@@ -223,6 +223,19 @@ class DriftTest(unittest.TestCase):
         self.assertEqual((descriptors.early, descriptors.share), (30, 0.0))
         self.assertIsNone(drift.compare(restless, early, 20, 90)["memory, KiB"], "too few")
 
+    def test_growth_that_chance_explains_is_no_drift_and_more_moments_leave_less_to_chance(self) -> None:
+        def between(*growths: int) -> drift.Drift:
+            early = [1_000, 1_020, 980, 1_010, 990] * len(growths)
+            return drift.between(early, [figure + growth for growth in growths for figure in early[:5]])
+
+        few, many = between(20), between(*[20] * 40)
+        self.assertAlmostEqual(few.share, 0.02)
+        # Half of the figures are within 10 of the median, and there are five early and five late.
+        self.assertAlmostEqual(few.error, 1.96 * 1.2533 * 14.826 * (2 / 5) ** 0.5 / 1_000)
+        self.assertEqual((few.is_too_much(), many.is_too_much()), (False, True))
+        self.assertTrue(between(60).is_too_much())
+        self.assertFalse(between(-60).is_too_much())
+
     def test_figures_of_different_processes_are_not_compared(self) -> None:
         others = [sample(1, {7: 100}), sample(8, {8: 100})]
         self.assertEqual(drift.compare(others, others, 0, 9), {"memory, KiB": None, "descriptors": None})
@@ -234,7 +247,7 @@ class DriftTest(unittest.TestCase):
         results.steady = (600.0, 1_199.0)
         self.assertEqual(results.failures(), [])
         results.steady = (600.0, 1_200.0)
-        self.assertEqual(results.failures(), ["memory, KiB: 2015 early, 2570 late (+27.54%)"])
+        self.assertEqual(results.failures(), ["memory, KiB: 2015 early, 2570 late (+27.54% ± 1.92%)"])
         results.settled = [replace(one, anonymous_kib={1: 1_000, 2: 1_000}) for one in results.settled]
         self.assertEqual(results.failures(), [])
 
