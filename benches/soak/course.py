@@ -16,10 +16,10 @@ import urllib.request
 
 from ..problem import Problem
 from ..progress import describe_seconds
-from . import report, sampler, schedule
+from . import by_clients, report, sampler, schedule
 from .answers import check_fortunes, target
 from .crowd import Crowd
-from .faults import FAULTS, MOST_SECONDS, UNAVAILABLE, Fault
+from .faults import FAULTS, MOST_SECONDS, OVERLOADED, UNAVAILABLE, Fault
 from .house import HEADER_TIMEOUT_SECONDS, START_SECONDS, House
 from .on_database import TERMINATE
 from .report import Happened, Results
@@ -151,6 +151,8 @@ class Course:
         anew, with buffers that have not grown, and memory that was freed is given back."""
         self.crowd.hush()
         await asyncio.sleep(HUSHED_SECONDS)
+        if self.order.steady_from is None:
+            await self.swell()
         window = self.ledger.timeline.open("silence", UNAVAILABLE, time.monotonic())
         await self.house.cluster.sql(TERMINATE)
         window.end = time.monotonic()
@@ -160,6 +162,16 @@ class Course:
         if found := self.look():
             self.results.settled.append(found)
         self.crowd.go_on()
+
+    async def swell(self) -> None:
+        """Overloads the service, again and again before drift is looked at: what a process needs for that differs from
+        time to time, and the allocator keeps some of the most that was ever needed."""
+        window = self.ledger.timeline.open("swell", OVERLOADED, time.monotonic())
+        try:
+            await by_clients.overload(self.house, random.Random(self.results.seed))
+        finally:
+            window.end = time.monotonic()
+        await asyncio.sleep(RECOVERY_SECONDS)
 
     async def come_and_go(self) -> None:
         """A crowd asks once each, of the rows that are cached, falls idle and leaves; what it needed is given back."""
