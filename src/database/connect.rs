@@ -5,23 +5,25 @@
 //!
 //! **Invariant:** a connection has no task before its set-up is done, so that one that is given up half-way leaves nothing behind.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio_postgres::{CancelToken, Client, Error};
+use tokio_postgres::{CancelToken, Client, Connection, Error};
 
 use super::config::Config;
 use super::dial::{self, Address};
 use super::failing::failed;
 use super::hosts::{self, Driving, Manner, Opened, Silent};
 use super::pool::PoolSettings;
-use super::reach::Reach;
+use super::reach::{Open, Reach};
 use super::tls::Handed;
 use super::wire::Pipeline;
 use crate::config::database::{Driver, Statements};
@@ -190,22 +192,51 @@ impl Connector {
         }
         let Opened { client, driving, pipeline, address, open } = opened;
         let ends = self.ends.clone();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "deadpool wants a handle to a Send task; this runtime has one thread"
-        )]
-        let task = tokio::spawn(async move {
-            let _open = open;
-            if let Err(error) = driving.await {
-                tell_the_end(&error);
-            }
-            // The connection is dropped by now, so that its client says that it is closed.
-            ends.0.notify_one();
-        });
+        // A task for each kind, so that none asks at each of its turns which it is.
+        let task = match driving {
+            Driving::Plain(session) => spawn(drive(session, open, ends)),
+            Driving::Secured(session) => spawn(drive(session, open, ends)),
+        };
         let line = Line { task: task.abort_handle(), pipeline, address, config: self.config.clone() };
         self.newest.put(line);
         Ok((client, task))
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "deadpool wants a handle to a Send task; this runtime has one thread"
+)]
+fn spawn(drive: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(drive)
+}
+
+/// Moves a session's bytes until its end, and says that it has come. What PostgreSQL says unasked is passed over.
+///
+/// The driver's own future does so too, but at each of its turns it moves a message, or the room for one.
+async fn drive<S, T>(mut session: Connection<S, T>, open: Option<Open>, ends: Ends)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let _open = open;
+    let end = poll_fn(|cx| {
+        loop {
+            match session.poll_message(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
+                Poll::Ready(None) => return Poll::Ready(None),
+            }
+        }
+    })
+    .await;
+    if let Some(error) = end {
+        tell_the_end(&error);
+    }
+    // Its client says that it is closed before anybody looks.
+    drop(session);
+    ends.0.notify_one();
 }
 
 /// What every session is set to, in one statement; not by start-up options, which poolers refuse.

@@ -97,7 +97,7 @@ impl Direct {
     /// The row of `world` with this id.
     pub(super) async fn world(&self, client: &Client, id: i32) -> Result<World, Error> {
         if !self.world_by_id.initialized() {
-            self.prepare_world_by_id(client).await?;
+            Box::pin(self.prepare_world_by_id(client)).await?;
         }
         let rows = self.pipeline.ask(NonZeroU32::MIN, WORLD_ROOM, |out| ask_for_world(id, out))?.await?;
         rows.iter().next().ok_or(Error::MissingRow).and_then(world)
@@ -110,7 +110,7 @@ impl Direct {
             return Ok(Vec::new());
         };
         if !self.world_by_id.initialized() {
-            self.prepare_world_by_id(client).await?;
+            Box::pin(self.prepare_world_by_id(client)).await?;
         }
         let ask = |out: &mut BytesMut| ids.iter().for_each(|id| ask_for_world(*id, out));
         let rows = self.pipeline.ask(queries, ids.len() * WORLD_ROOM, ask)?.await?;
@@ -127,7 +127,7 @@ impl Direct {
     /// All rows of `fortune`.
     pub(super) async fn fortunes(&self, client: &Client) -> Result<Rows, Error> {
         if !self.fortunes.initialized() {
-            self.prepare_fortunes(client).await?;
+            Box::pin(self.prepare_fortunes(client)).await?;
         }
         self.pipeline.ask(NonZeroU32::MIN, FORTUNES_ROOM, |out| query(FORTUNES_NAME, &[], out))?.await
     }
@@ -135,7 +135,7 @@ impl Direct {
     /// Writes new numbers; `ids` are distinct and ascending.
     pub(super) async fn update_worlds(&self, ids: &[i32], numbers: &[i32]) -> Result<(), Error> {
         if !self.update_worlds.initialized() {
-            self.prepare_update_worlds().await?;
+            Box::pin(self.prepare_update_worlds()).await?;
         }
         let parameters = [Parameter::Numbers(ids), Parameter::Numbers(numbers)];
         let ask = |out: &mut BytesMut| query(UPDATE_WORLDS_NAME, &parameters, out);

@@ -100,17 +100,26 @@ impl Access {
         }
     }
 
-    /// Takes a place for `queries` queries, and says since when the request has it; waits for one until the deadline.
-    async fn enter(&self, work: Work, queries: u32, deadline: Instant) -> Result<(Session, Instant), Error> {
-        let begun = deadline.checked_sub(self.patience).unwrap_or(deadline);
-        // Nearly always there is one, and then nothing is measured: what passed since the request began is none of its wait.
-        if let Way::Pipelined(lanes) = &self.way
-            && !self.gate.is_shut()
-            && let Some(ticket) = lanes.enter_at_once(work, queries, deadline)
-        {
-            self.counters.pool_wait.note_nothing();
-            return Ok((Session { hold: Hold::Ticket(ticket), deadline }, begun));
+    /// Takes a place for `queries` queries, and says since when the request has it, if one is to be had at once. Nearly always there is one,
+    /// and then nothing is measured: what passed since the request began is none of its wait.
+    fn enter_at_once(&self, work: Work, queries: u32, deadline: Instant) -> Option<(Session, Instant)> {
+        let Way::Pipelined(lanes) = &self.way else { return None };
+        if self.gate.is_shut() {
+            return None;
         }
+        let ticket = lanes.enter_at_once(work, queries, deadline)?;
+        self.counters.pool_wait.note_nothing();
+        Some((Session { hold: Hold::Ticket(ticket), deadline }, self.begun(deadline)))
+    }
+
+    /// When a request with this deadline began.
+    fn begun(&self, deadline: Instant) -> Instant {
+        deadline.checked_sub(self.patience).unwrap_or(deadline)
+    }
+
+    /// The same where none is to be had at once; waits for one until the deadline.
+    async fn enter(&self, work: Work, queries: u32, deadline: Instant) -> Result<(Session, Instant), Error> {
+        let begun = self.begun(deadline);
         let mut has_waited = false;
         let mut waiting = pin!(self.wait(work, queries, deadline));
         let hold = poll_fn(|cx| {
@@ -148,8 +157,12 @@ impl Access {
         deadline: Instant,
         ask: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (session, since) =
-            self.enter(work, queries, deadline).await.inspect_err(|error| self.note_failure(work, error))?;
+        let (session, since) = if let Some(entered) = self.enter_at_once(work, queries, deadline) {
+            entered
+        } else {
+            let entered = self.enter(work, queries, deadline).await;
+            entered.inspect_err(|error| self.note_failure(work, error))?
+        };
         let outcome = match &session.hold {
             // The lane's watch ends the lane at the deadline, and the work with it.
             Hold::Ticket(ticket) => match ask(ticket.client(), ticket.statements()).await {

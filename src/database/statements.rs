@@ -2,10 +2,13 @@
 //!
 //! **Invariant:** a query is one Bind, one Execute and one Sync of its own; nothing is batched behind a shared Sync.
 
+use std::pin::Pin;
+
 use deadpool_postgres::ClientWrapper;
+use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use super::direct::Direct;
 use super::error::Error;
@@ -39,17 +42,23 @@ pub(super) struct Prepared {
     statement: OnceCell<Statement>,
 }
 
+/// A statement that is being prepared.
+type Making<'a> = Pin<Box<dyn Future<Output = Result<&'a Statement, Error>> + 'a>>;
+
 impl Prepared {
     async fn new(client: &ClientWrapper, text: &'static str, later: bool) -> Result<Self, Error> {
         let statement = if later { None } else { Some(client.prepare_cached(text).await?) };
         Ok(Self { text, statement: OnceCell::new_with(statement) })
     }
 
-    async fn get(&self, client: &Client) -> Result<&Statement, Error> {
-        match self.statement.get() {
-            Some(statement) => Ok(statement),
-            None => Ok(self.statement.get_or_try_init(|| client.prepare(self.text)).await?),
-        }
+    /// The statement, if it is prepared, as it nearly always is.
+    fn get(&self) -> Option<&Statement> {
+        self.statement.get()
+    }
+
+    /// The statement, prepared now. Boxed, so that the future of a query has no room for this.
+    fn make<'a>(&'a self, client: &'a Client) -> Making<'a> {
+        Box::pin(async { Ok(self.statement.get_or_try_init(|| client.prepare(self.text)).await?) })
     }
 }
 
@@ -69,22 +78,31 @@ impl Statements {
 
     /// The row of `world` with this id.
     pub(super) async fn world(&self, client: &Client, id: i32) -> Result<World, Error> {
-        let row = match self {
+        match self {
             Self::Cached { world_by_id, .. } => {
-                client.query_opt(world_by_id.get(client).await?, &[&id]).await?
+                let statement = match world_by_id.get() {
+                    Some(statement) => statement,
+                    None => world_by_id.make(client).await?,
+                };
+                world(client.query_opt(statement, &[&id]).await?)
             }
-            Self::Unnamed => client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await?,
-            Self::Direct(direct) => return direct.world(client, id).await,
-        };
-        let row = row.ok_or(Error::MissingRow)?;
-        Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
+            Self::Unnamed => read_world_unnamed(client, id).await,
+            Self::Direct(direct) => direct.world(client, id).await,
+        }
     }
 
     /// The rows of `world` with these ids, in their order: a query each, all in flight together.
     pub(super) async fn worlds(&self, client: &Client, ids: &[i32]) -> Result<Vec<World>, Error> {
         match self {
+            Self::Cached { world_by_id, .. } => {
+                let statement = match world_by_id.get() {
+                    Some(statement) => statement,
+                    None => world_by_id.make(client).await?,
+                };
+                try_join_all(ids.iter().map(|id| read_world(client, statement, *id))).await
+            }
+            Self::Unnamed => try_join_all(ids.iter().map(|id| read_world_unnamed(client, *id))).await,
             Self::Direct(direct) => direct.worlds(client, ids).await,
-            _ => futures_util::future::try_join_all(ids.iter().map(|id| self.world(client, *id))).await,
         }
     }
 
@@ -92,7 +110,11 @@ impl Statements {
     pub(super) async fn fortunes(&self, client: &Client) -> Result<FortuneRows, Error> {
         Ok(FortuneRows(match self {
             Self::Cached { fortunes, .. } => {
-                Source::Driver(client.query(fortunes.get(client).await?, &[]).await?)
+                let statement = match fortunes.get() {
+                    Some(statement) => statement,
+                    None => fortunes.make(client).await?,
+                };
+                Source::Driver(client.query(statement, &[]).await?)
             }
             Self::Unnamed => Source::Driver(client.query_typed(FORTUNES, &[]).await?),
             Self::Direct(direct) => Source::Direct(direct.fortunes(client).await?),
@@ -108,18 +130,35 @@ impl Statements {
     ) -> Result<(), Error> {
         match self {
             Self::Cached { update_worlds, .. } => {
-                client.execute(update_worlds.get(client).await?, &[&ids, &numbers]).await?;
+                let statement = match update_worlds.get() {
+                    Some(statement) => statement,
+                    None => update_worlds.make(client).await?,
+                };
+                client.execute(statement, &[&ids, &numbers]).await?;
             }
             // An unnamed statement's plan is always a custom one, and with it the array form deadlocks (see `connect`): one
             // pipelined UPDATE for each row, in id order.
             Self::Unnamed => {
                 let one = |(id, number): (&i32, &i32)| update_one(client, *id, *number);
-                futures_util::future::try_join_all(ids.iter().zip(numbers).map(one)).await?;
+                try_join_all(ids.iter().zip(numbers).map(one)).await?;
             }
             Self::Direct(direct) => direct.update_worlds(ids, numbers).await?,
         }
         Ok(())
     }
+}
+
+async fn read_world(client: &Client, statement: &Statement, id: i32) -> Result<World, Error> {
+    world(client.query_opt(statement, &[&id]).await?)
+}
+
+async fn read_world_unnamed(client: &Client, id: i32) -> Result<World, Error> {
+    world(client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await?)
+}
+
+fn world(row: Option<Row>) -> Result<World, Error> {
+    let row = row.ok_or(Error::MissingRow)?;
+    Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
 }
 
 async fn update_one(client: &Client, id: i32, number: i32) -> Result<(), Error> {

@@ -3,9 +3,10 @@
 //! **Invariant:** what a handler leaves half done is its own: it holds no borrow of what the worker shares across a wait, and a query that
 //! it leaves in a pipeline is left there as that of a client that went.
 
-use std::panic::AssertUnwindSafe;
-
-use futures_util::{FutureExt as _, TryFutureExt as _};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
 
 use super::context::Context;
 use super::error::Error;
@@ -13,13 +14,27 @@ use crate::telemetry::panics;
 
 /// What the handling gives, or that it panicked.
 ///
-/// No `async fn`: that would have room for what it is given twice, before and while it is polled, in every request's future.
-pub(super) fn contain<F: Future>(
+/// The handling is lent, so that a request's future has room for it once and nothing is moved but what it gives.
+pub(super) fn contain<T>(
     context: &Context,
-    handling: F,
-) -> impl Future<Output = Result<F::Output, Error>> {
-    AssertUnwindSafe(handling).catch_unwind().map_err(|_| {
-        panics::contain(&context.counters);
-        Error::Panicked
+    mut handling: Pin<&mut (impl Future<Output = Result<T, Error>> + ?Sized)>,
+) -> impl Future<Output = Result<T, Error>> {
+    poll_fn(move |cx| {
+        catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(panicked(context))))
     })
+}
+
+/// The same of one that waits for nothing.
+pub(super) fn contain_now<T>(
+    context: &Context,
+    handle: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|_| Err(panicked(context)))
+}
+
+#[cold]
+fn panicked(context: &Context) -> Error {
+    panics::contain(&context.counters);
+    Error::Panicked
 }

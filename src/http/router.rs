@@ -4,11 +4,13 @@
 //!
 //! Before: [`crate::server`]'s connection. After: one of [`super::handlers`].
 
+use std::pin::{Pin, pin};
+
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
-use super::containment::contain;
+use super::containment::{contain, contain_now};
 use super::context::Context;
 use super::framing::Framing;
 use super::handlers;
@@ -43,8 +45,10 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
     if let Some(lab) = &context.lab
         && let Some(route) = lab::Route::of(path)
     {
-        // Boxed, so that every other request's future stays as small as it is.
-        let answer = Box::pin(contain(context, lab::respond(route, lab, request, context, begun))).await;
+        // Boxed, so that every other request's future stays as small as it is; and by a table, so that its code is no part of theirs.
+        let mut handling: Pin<Box<dyn Future<Output = HandlerResult> + '_>> =
+            Box::pin(async { Ok(lab::respond(route, lab, request, context, begun).await) });
+        let answer = contain(context, handling.as_mut()).await;
         underway.end();
         let answer = answer.unwrap_or_else(|error| {
             let answer = error.into_answer(context);
@@ -62,8 +66,13 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
         (Route::Other, _) => no_such_route(),
         (_, &Method::GET | &Method::HEAD) if body => refuse("this request takes no body"),
         (route, &Method::GET | &Method::HEAD) => {
-            let answer = contain(context, handle(route, request, context, begun)).await;
-            answer.and_then(|answer| answer).unwrap_or_else(|error| error.into_answer(context))
+            // What waits for nothing needs no future.
+            let answer = match route {
+                Route::Json => contain_now(context, || handlers::json::json(context)),
+                Route::Plaintext => contain_now(context, || Ok(handlers::plaintext::plaintext(context))),
+                _ => contain(context, pin!(handle(route, request, context, begun))).await,
+            };
+            answer.unwrap_or_else(|error| error.into_answer(context))
         }
         (_, &Method::OPTIONS) => options(),
         (_, _) => refuse_method(),
@@ -83,14 +92,13 @@ async fn handle(
     // Only what waits has a deadline.
     let deadline = || begun + context.request_deadline;
     match route {
-        Route::Json => handlers::json::json(context),
-        Route::Plaintext => Ok(handlers::plaintext::plaintext(context)),
         Route::Db => handlers::db::db(context, deadline()).await,
         Route::Queries => handlers::queries::queries(query, context, deadline()).await,
         Route::Updates => handlers::updates::updates(query, context, deadline()).await,
         Route::Fortunes => handlers::fortunes::fortunes(context, deadline()).await,
         Route::CachedQueries => handlers::cached_queries::cached_queries(query, context, deadline()).await,
-        Route::Lab | Route::Other | Route::Unframed => Ok(no_such_route()),
+        // None of them comes here.
+        Route::Json | Route::Plaintext | Route::Lab | Route::Other | Route::Unframed => Ok(no_such_route()),
     }
 }
 

@@ -118,12 +118,21 @@ impl Lane {
 
     /// How much it carries; nothing if it is closed or takes no further request.
     pub(super) fn load(&self) -> Option<Load> {
-        (!self.trial.get()).then(|| self.load_of_any()).flatten()
+        if self.is_closed() { None } else { self.load_of_open() }
+    }
+
+    /// The same of one that is known not to be closed.
+    pub(super) fn load_of_open(&self) -> Option<Load> {
+        (!self.trial.get()).then(|| self.load_unless_barred()).flatten()
     }
 
     /// The same, also where it is for held work alone.
     pub(super) fn load_of_any(&self) -> Option<Load> {
-        (!self.is_closed() && !self.is_surplus() && !self.stuck.get()).then(|| Load {
+        if self.is_closed() { None } else { self.load_unless_barred() }
+    }
+
+    fn load_unless_barred(&self) -> Option<Load> {
+        (!self.is_surplus() && !self.stuck.get()).then(|| Load {
             in_flight: self.in_flight(),
             deep_from: self.deep_from.get(),
             room: self.room(),

@@ -203,8 +203,9 @@ impl Lanes {
             held::choose_trial(max_size > 1 && self.short.get() < held::SHORT_FOR_GOOD, loads)
         } else {
             let loads = open.iter().map(|lane| {
-                closed |= lane.is_closed();
-                lane.load()
+                let is_closed = lane.is_closed();
+                closed |= is_closed;
+                if is_closed { None } else { lane.load_of_open() }
             });
             choose::choose(queries, max_size, loads)
         };
@@ -222,10 +223,17 @@ impl Lanes {
             self.wanted_more.set(true);
         }
         if (closed || (room && choice.wants_another)) && !self.opening.get() {
-            self.opening.set(true);
-            tokio::task::spawn_local(open::open_one(Rc::clone(self)));
+            self.open_another();
         }
         chosen
+    }
+
+    /// Begins to open one more. Apart from the choice, which each request makes: a task to be started takes 20 KiB of stack.
+    #[cold]
+    #[inline(never)]
+    fn open_another(self: &Rc<Self>) {
+        self.opening.set(true);
+        tokio::task::spawn_local(open::open_one(Rc::clone(self)));
     }
 
     /// Whether a lane has room for one query more.

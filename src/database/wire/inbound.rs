@@ -4,6 +4,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::MutexGuard;
 use std::task::{Context, Poll, ready};
 
 use postgres_protocol::message::backend::Header;
@@ -35,6 +36,9 @@ impl Inbound {
 
     /// Gives the driver what is there for it, as far as it fits; whether that is all that can be done now.
     pub(super) fn deliver(&mut self, out: &mut ReadBuf<'_>) -> bool {
+        if self.for_driver == 0 {
+            return out.remaining() == 0;
+        }
         let fits = self.for_driver.min(out.remaining());
         out.put_slice(&self.buffer[self.start..self.start + fits]);
         self.start += fits;
@@ -42,12 +46,14 @@ impl Inbound {
         fits > 0 || out.remaining() == 0
     }
 
-    /// Hands on the pipeline's messages up to the first of the driver's; gives how many bytes from there on are the driver's.
-    pub(super) fn sort(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+    /// Hands on the pipeline's messages up to the first of the driver's; gives how many bytes from there on are the driver's. Where nobody
+    /// else asks all are, and `pipe` is not looked at.
+    pub(super) fn sort<'a>(&mut self, pipe: impl FnOnce() -> MutexGuard<'a, Pipe>) -> io::Result<usize> {
         if !self.sorts {
             self.for_driver = self.end - self.start;
             return Ok(self.for_driver);
         }
+        let mut pipe = pipe();
         while let Some((tag, length)) = self.message_at(self.start + self.for_driver)? {
             if pipe.is_for_driver(tag) {
                 pipe.driver_was_sent(tag);

@@ -70,11 +70,11 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { socket, inbound, pipe } = self.get_mut();
         while !inbound.deliver(out) {
-            let sorted = {
+            let sorted = inbound.sort(|| {
                 let mut pipe = lock(pipe);
                 pipe.remember_writer(cx.waker());
-                inbound.sort(&mut pipe)?
-            };
+                pipe
+            })?;
             if sorted == 0 && ready!(inbound.fill(cx, socket))? == 0 {
                 lock(pipe).close();
                 return Poll::Ready(Ok(()));

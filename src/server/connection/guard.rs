@@ -88,12 +88,15 @@ impl Guard {
             self.whole = if whole.is_empty() { 0 } else { self.held.len() + whole.len() };
             self.held.extend_from_slice(whole);
         }
-        if !rest.is_empty() && worker.has_no_memory() {
-            state.refuse(Refusal::Shed);
+        if !rest.is_empty() {
+            if worker.has_no_memory() {
+                state.refuse(Refusal::Shed);
+            }
+            if !state.is_deaf() {
+                self.held.extend_from_slice(rest);
+            }
         }
-        if !state.is_deaf() {
-            self.held.extend_from_slice(rest);
-        } else if self.whole == 0 {
+        if state.is_deaf() && self.whole == 0 {
             self.held = Vec::new();
         }
         Poll::Ready(Ok(read))

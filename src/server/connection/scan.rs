@@ -83,6 +83,10 @@ impl Scanner {
 
     /// Refuses for what the bytes would have shown first had they come one by one, so that no answer depends on how they are cut.
     fn refuse(&self, line: usize, well_ended: bool) -> Option<Refusal> {
+        // Nearly always: far from either limit.
+        if well_ended && self.head + line <= LONGEST_REQUEST_LINE {
+            return None;
+        }
         if !self.past_request_line
             && line > LONGEST_REQUEST_LINE
             && self.head + LONGEST_REQUEST_LINE <= LONGEST_HEAD
