@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults fuzz sbom reproducible soak
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults cluster-test fuzz sbom reproducible soak
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -137,4 +137,10 @@ soak:
 faults: OUT ?= docs/results/faults
 faults:
 	scripts/prepare
-	scripts/faults $(OUT)
+	scripts/long-tests faults $(OUT)
+
+# All tests of several database servers (docs/replicas.md), also those that take minutes: replication, lag, promotion, loss. As for faults.
+cluster-test: OUT ?= docs/results/cluster
+cluster-test:
+	scripts/prepare
+	scripts/long-tests cluster $(OUT)

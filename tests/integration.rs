@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, real sockets, a real PostgreSQL.
 #![cfg(test)]
 
+mod cluster;
 mod commands;
 mod contract;
 mod database;

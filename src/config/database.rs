@@ -9,6 +9,7 @@ use super::duration::parse;
 use super::layers::SettingsError;
 use super::pgenv;
 pub use super::pgenv::PgVariables;
+pub use super::reads::{Reads, ReadsArgs};
 
 /// Database connections for each core, for everyone who counts them.
 pub(super) const DEFAULT_POOL_PER_CORE: &str = "4";
@@ -23,6 +24,9 @@ pub struct DatabaseArgs {
     /// The database, as a URL or as key=value pairs; several hosts, `target_session_attrs`, `sslmode` (prefer where it is not said; disable, require, verify-ca, verify-full) and `sslrootcert` (a PEM file, or system) as for libpq; PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, PGSSLROOTCERT, PGTARGETSESSIONATTRS and PGSERVICE are read where it is not given [default: a private PostgreSQL]
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Where rows are read and where not: replicas, connection ages.
+    #[command(flatten)]
+    pub reads: ReadsArgs,
     /// Where the private PostgreSQL keeps its cluster [default: plimsoll in the user's data directory, /var/lib/plimsoll for root]
     #[arg(long, value_name = "DIR", env = "PLIMSOLL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
@@ -136,6 +140,7 @@ impl DatabaseArgs {
                 }
             }
         }
+        self.reads.check(target == Target::Private)?;
         Ok(target)
     }
 

@@ -22,6 +22,7 @@ pub mod listen;
 pub mod load;
 mod pgenv;
 pub mod pool;
+mod reads;
 pub mod report;
 pub mod sweep;
 pub mod views;

@@ -9,6 +9,9 @@ use clap::{Arg, Command};
 
 use super::layers::Parsed;
 
+/// Settings whose value may hold a password.
+const NAMES_A_DATABASE: [&str; 2] = ["database-url", "database-read-url"];
+
 /// A setting whose default is worked out at start rather than written down.
 #[derive(Debug)]
 pub struct WorkedOut {
@@ -73,7 +76,7 @@ fn row(parsed: &Parsed, argument: &Arg, worked_out: &[WorkedOut]) -> (String, St
     let value = matches
         .and_then(|matches| matches.get_raw(id))
         .map(|values| values.map(|v| v.to_string_lossy().into_owned()).collect::<Vec<_>>().join(", "))
-        .map(|value| if long == "database-url" { mask(&value) } else { value });
+        .map(|value| if NAMES_A_DATABASE.contains(&long) { mask(&value) } else { value });
     let unset = worked_out.iter().find(|found| found.name == long).filter(|_| value.is_none());
     let from = match source {
         Some(ValueSource::CommandLine) => format!("flag --{long}"),

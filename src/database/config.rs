@@ -43,6 +43,11 @@ impl Config {
         self.tls.as_ref()
     }
 
+    /// The same for another kind of server.
+    pub(super) fn with_standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
     /// What the server has to be.
     pub(super) fn standing(&self) -> Standing {
         self.standing

@@ -24,6 +24,7 @@ use super::failing::failed;
 use super::hosts::{self, Driving, Manner, Opened, Silent};
 use super::pool::PoolSettings;
 use super::reach::{Open, Reach};
+use super::replicas::{Fleet, ReadHost, Seat};
 use super::tls::Handed;
 use super::wire::Pipeline;
 use crate::config::database::{Driver, Statements};
@@ -85,6 +86,8 @@ pub(super) struct Connector {
     /// What is said on each connection first; nothing where the next statement may meet another session.
     settings: Option<String>,
     reach: Arc<Reach>,
+    /// Where connections are opened, if not where the configuration says.
+    reads: Option<Arc<Fleet>>,
     newest: Newest,
     ends: Ends,
 }
@@ -98,6 +101,8 @@ pub(super) struct Line {
     pub(super) pipeline: Pipeline,
     /// Where the server was reached, to cancel what runs there.
     address: Address,
+    /// The replica that it is at, if it is at one.
+    pub(super) host: Option<Arc<ReadHost>>,
     config: Config,
 }
 
@@ -165,6 +170,7 @@ impl Connector {
             driver: settings.driver,
             settings: is_cached.then(|| session_settings(settings.wait + STATEMENT_MARGIN)),
             reach,
+            reads: settings.reads.clone(),
             newest: Newest::default(),
             ends: Ends::default(),
         }
@@ -186,18 +192,23 @@ impl Connector {
             silent: &self.silent,
             reach: Some(&self.reach),
         };
-        let mut opened = hosts::open(&self.config, &manner).await?;
+        let (mut opened, seat) = match &self.reads {
+            None => (hosts::open(&self.config, &manner).await?, None),
+            Some(fleet) => fleet.open_session(&manner).await.map(|(opened, seat)| (opened, Some(seat)))?,
+        };
         if let Some(settings) = &self.settings {
             opened.ask(async |client| client.batch_execute(settings).await).await?;
         }
         let Opened { client, driving, pipeline, address, open } = opened;
         let ends = self.ends.clone();
+        let host = seat.as_ref().map(|seat| Arc::clone(seat.host()));
+        let config = host.as_ref().map_or(&self.config, |host| &host.config).clone();
         // A task for each kind, so that none asks at each of its turns which it is.
         let task = match driving {
-            Driving::Plain(session) => spawn(drive(session, open, ends)),
-            Driving::Secured(session) => spawn(drive(session, open, ends)),
+            Driving::Plain(session) => spawn(drive(session, (open, seat), ends)),
+            Driving::Secured(session) => spawn(drive(session, (open, seat), ends)),
         };
-        let line = Line { task: task.abort_handle(), pipeline, address, config: self.config.clone() };
+        let line = Line { task: task.abort_handle(), pipeline, address, host, config };
         self.newest.put(line);
         Ok((client, task))
     }
@@ -214,12 +225,12 @@ fn spawn(drive: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
 /// Moves a session's bytes until its end, and says that it has come. What PostgreSQL says unasked is passed over.
 ///
 /// The driver's own future does so too, but at each of its turns it moves a message, or the room for one.
-async fn drive<S, T>(mut session: Connection<S, T>, open: Option<Open>, ends: Ends)
+async fn drive<S, T>(mut session: Connection<S, T>, counted: (Option<Open>, Option<Seat>), ends: Ends)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let _open = open;
+    let _counted = counted;
     let end = poll_fn(|cx| {
         loop {
             match session.poll_message(cx) {

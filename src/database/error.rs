@@ -16,6 +16,11 @@ pub enum Error {
     /// No connection to PostgreSQL, and none is to be had at the moment.
     #[error("the database is not reached")]
     Unreached,
+    /// No replica is in use, and the primary is not to be read from.
+    #[error(
+        "no host of --database-read-url is in use, and --reads replica-only keeps reads from the primary"
+    )]
+    NoReplica,
     /// The connection that carried the query was lost before the answer came.
     #[error("the database connection was lost")]
     Lost,
@@ -45,6 +50,16 @@ impl Error {
         matches!(self, Self::Refused(refusal) if refusal.code == SqlState::READ_ONLY_SQL_TRANSACTION)
     }
 
+    /// Whether another server may answer what this replica has not: its connection was lost, none was to be had, or what it replays
+    /// from the primary was in the way (40001 on a standby: "canceling statement due to conflict with recovery").
+    pub(super) fn is_of_one_replica(&self) -> bool {
+        match self {
+            Self::Lost | Self::Unreached => true,
+            Self::Refused(refusal) => refusal.code == SqlState::T_R_SERIALIZATION_FAILURE,
+            _ => false,
+        }
+    }
+
     /// Whether a statement of this name was prepared before.
     pub(super) fn is_prepared_already(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.code == SqlState::DUPLICATE_PSTATEMENT)
@@ -53,7 +68,7 @@ impl Error {
     /// What it is counted as.
     pub(super) fn failure(&self) -> DatabaseFailure {
         match self {
-            Self::Unreached => DatabaseFailure::Unreached,
+            Self::Unreached | Self::NoReplica => DatabaseFailure::Unreached,
             Self::Lost => DatabaseFailure::Lost,
             Self::Deadline => DatabaseFailure::Deadline,
             Self::Overloaded => DatabaseFailure::Overloaded,
@@ -72,7 +87,7 @@ impl Error {
             Self::MissingRow => Some(Trouble::coded("a missing row", self.to_string())),
             Self::Driver(_) => Some(Trouble::coded("an odd answer", self.to_string())),
             Self::Malformed => Some(Trouble::coded("an odd row", self.to_string())),
-            Self::Unreached | Self::Lost | Self::Deadline | Self::Overloaded => None,
+            Self::Unreached | Self::NoReplica | Self::Lost | Self::Deadline | Self::Overloaded => None,
         }
     }
 

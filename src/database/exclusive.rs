@@ -10,26 +10,27 @@
 //! served in turn.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, ObjectId, Pool, Timeouts};
+use deadpool_postgres::{Object, Pool, Timeouts};
 use rand::rngs::SmallRng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::backoff::Backoff;
-use super::connect::{Ends, Line, Newest};
+use super::connect::{Ends, Newest};
 use super::error::Error;
 use super::lanes::Works;
+use super::lines::Lines;
 use super::places::{Place, Places};
 use super::pool::{self, PoolSettings};
 use super::queue::{self, Queue};
 use super::reach::{Member, Reach, Trouble};
 use super::replaced::Replaced;
+use super::replicas::Fleet;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
 
@@ -59,9 +60,6 @@ pub(super) struct Exclusive {
     shown: Rc<Shown>,
 }
 
-/// The lines of the pool's connections, to cancel what runs on them.
-type Lines = RefCell<HashMap<ObjectId, Line>>;
-
 /// What others see of the pool.
 struct Shown {
     counters: Arc<WorkerCounters>,
@@ -85,7 +83,7 @@ pub(super) struct Checkout {
     /// The renewals that there had been when it was taken.
     renewals: u32,
     /// Given up after the connection, when the fields are dropped; whoever opens one for others has none.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Exclusive {
@@ -155,6 +153,10 @@ impl Exclusive {
             if self.has_idle()
                 && let Ok(object) = self.pool.timeout_get(&AT_ONCE).await
             {
+                if self.lines.is_worn(&object, &self.settings) {
+                    self.give_up(object);
+                    continue;
+                }
                 return Ok(self.lend(object, Some(place), self.shown.renewals.get()));
             }
             self.open_another();
@@ -181,7 +183,7 @@ impl Exclusive {
             lines: Rc::clone(&self.lines),
             shown: Rc::clone(&self.shown),
             renewals,
-            _place: place,
+            place,
         }
     }
 
@@ -201,7 +203,7 @@ impl Exclusive {
     async fn open(&self) -> Result<(), Trouble> {
         let renewals = self.shown.renewals.get();
         let object = self.pool.get().await.map_err(|error| pool::trouble(&error))?;
-        self.note_line(&object);
+        self.lines.take(&object, self.newest.take(), &self.settings);
         let checkout = self.lend(object, None, renewals);
         if self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
             self.shown.counters.reconnects.note();
@@ -240,7 +242,7 @@ impl Exclusive {
 
     /// For when the worker ends: what is dropped from here on starts no task.
     pub(super) fn close(&self) {
-        self.lines.borrow_mut().clear();
+        self.lines.clear();
     }
 
     /// Those who wait.
@@ -248,13 +250,19 @@ impl Exclusive {
         &self.queue
     }
 
-    /// Keeps the line of a connection that was opened just now, and forgets those that are gone.
-    fn note_line(&self, object: &Object) {
-        if let Some(line) = self.newest.take() {
-            let mut lines = self.lines.borrow_mut();
-            lines.retain(|_, line| !line.task.is_finished());
-            lines.insert(Object::id(object), line);
-        }
+    /// Closes a connection that is not to be used any more, though nothing is wrong with it.
+    fn give_up(&self, object: Object) {
+        self.lines.remove(&object);
+        drop(Object::take(object));
+        self.shown.replaced.given_up();
+        self.shown.set_size(&self.pool);
+    }
+
+    /// Leaves replicas that are not in use any more. With none in use nobody waits for one.
+    pub(super) fn keep_to(&self, fleet: &Fleet) {
+        self.lines.keep_to_hosts_in_use();
+        self.lost.set(!fleet.is_in_use());
+        self.places.look();
     }
 
     /// Says what a failed attempt means, and how long the next one may wait at the most.
@@ -363,9 +371,18 @@ impl Checkout {
         });
     }
 
+    /// Its connection was lost: where that was to a replica, those to the same one that nobody uses are closed.
+    pub(super) fn leave_its_host(&self) {
+        if let Some(object) = &self.object {
+            self.lines.leave_host_of(object);
+        }
+    }
+
     /// All answers have come: the connection goes back to the pool.
     pub(super) fn finish(mut self) {
-        if self.renewals != self.shown.renewals.get() {
+        let is_left_out =
+            self.object.as_ref().is_some_and(|object| self.lines.give_back(object, self.place.is_some()));
+        if is_left_out || self.renewals != self.shown.renewals.get() {
             // Dropped as one that is given up.
             return;
         }
@@ -382,7 +399,7 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            let line = self.lines.borrow_mut().remove(&Object::id(&object));
+            let line = self.lines.remove(&object);
             if !object.is_closed() {
                 self.shown.replaced.given_up();
                 // An answer may still be pending on it, and PostgreSQL need not go on with it.

@@ -2,7 +2,8 @@
 //!
 //! [`plan`] says how many connections there will be. Each worker has a [`Database`] of its own: a `deadpool_postgres` pool
 //! ([`pool`]) of its share, used through [`lanes`] (pipelined) or [`exclusive`] checkouts, with one [`session`] for each
-//! request. [`steer`] sizes the pool. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private
+//! request. [`steer`] sizes the pool. [`reads`] sends what only reads to
+//! [`replicas`]. [`statements`] holds the SQL; [`world`] and [`fortune`] the rows. [`embedded`] runs a private
 //! PostgreSQL; [`attendant`] looks on from a session of its own.
 //!
 //! **Invariant:** `tokio_postgres` and `deadpool_postgres` are used here and nowhere else, and nothing here knows of HTTP.
@@ -31,14 +32,17 @@ pub mod fortune;
 mod gate;
 mod hosts;
 mod lanes;
+mod lines;
 mod places;
 pub mod plan;
 mod pool;
 pub mod probe;
 mod queue;
 mod reach;
+mod reads;
 mod renewal;
 mod replaced;
+pub mod replicas;
 pub mod schema;
 mod session;
 mod standing;
@@ -62,6 +66,7 @@ use crate::config::database::Dispatch;
 use crate::telemetry::counters::WorkerCounters;
 use fortune::FortuneRows;
 use lanes::Work;
+use reads::Reads;
 use renewal::Renewal;
 use session::{Access, Way};
 use statements::Statements;
@@ -70,6 +75,8 @@ use world::World;
 /// One worker's side of the database.
 pub(crate) struct Database {
     access: Access,
+    /// The same for replicas, where there are any.
+    reads: Option<Reads>,
     cache: RefCell<cache::WorldCache>,
     random: RefCell<SmallRng>,
 }
@@ -80,25 +87,17 @@ impl Database {
     pub(crate) fn start(
         dispatch: Dispatch,
         settings: PoolSettings,
-        reach: Arc<Reach>,
-        paused: watch::Receiver<bool>,
+        reach: &Arc<Reach>,
+        paused: &watch::Receiver<bool>,
         counters: Arc<WorkerCounters>,
     ) -> Result<Self, String> {
-        let (sizes, patience) = (settings.size.clone(), settings.wait);
-        let renewal = Renewal::new(&settings.config);
-        let shown = Arc::clone(&counters);
-        let way = match dispatch {
-            Dispatch::Pipelined => {
-                lanes::Lanes::start(settings, &reach, rand::make_rng(), shown).map(Way::Pipelined)
-            }
-            Dispatch::Exclusive => exclusive::Exclusive::start(settings, &reach, rand::make_rng(), shown)
-                .map(|pool| Way::Exclusive(Rc::new(pool))),
-        };
-        let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
-        let access = Access::start(way, paused, patience, renewal, reach, counters);
-        tokio::task::spawn_local(steer::steer(access.clone(), sizes));
+        let (settings, of_reads) = settings.split();
+        let start = |settings, counters| start(dispatch, settings, reach, paused.clone(), counters);
+        let reads = of_reads.map(|settings| Reads::start(settings, &counters, start)).transpose()?;
+        let access = start(settings, counters)?;
         Ok(Self {
             access,
+            reads,
             cache: RefCell::new(cache::WorldCache::new()),
             random: RefCell::new(rand::make_rng()),
         })
@@ -108,7 +107,7 @@ impl Database {
     pub(crate) async fn random_world(&self, deadline: Instant) -> Result<World, Error> {
         let id = world::random_number(&mut self.random.borrow_mut());
         let read = async |client: &Client, statements: &Statements| statements.world(client, id).await;
-        self.access.run(Work::Read, 1, deadline, read).await
+        self.ask_a_reader(Work::Read, 1, deadline, read).await
     }
 
     /// `count` random rows of `world`, which may repeat.
@@ -153,23 +152,53 @@ impl Database {
     /// All rows of `fortune`.
     pub(crate) async fn fortunes(&self, deadline: Instant) -> Result<FortuneRows, Error> {
         let read = async |client: &Client, statements: &Statements| statements.fortunes(client).await;
-        self.access.run(Work::Fortunes, 1, deadline, read).await
+        self.ask_a_reader(Work::Fortunes, 1, deadline, read).await
     }
 
     /// Ends all connections; for when the worker ends.
     pub(crate) fn close(&self) {
         self.access.close();
+        if let Some(reads) = &self.reads {
+            reads.close();
+        }
     }
 
     async fn read(&self, ids: &[i32], deadline: Instant) -> Result<Vec<World>, Error> {
         // At most 500 by the route's rule.
         let queries = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let read = async |client: &Client, statements: &Statements| statements.worlds(client, ids).await;
-        self.access.run(Work::Read, queries, deadline, read).await
+        self.ask_a_reader(Work::Read, queries, deadline, read).await
     }
 
     fn random_numbers(&self, count: u16) -> Vec<i32> {
         let mut random = self.random.borrow_mut();
         (0..count).map(|_| world::random_number(&mut random)).collect()
     }
+}
+
+/// Makes a pool and what sizes it.
+fn start(
+    dispatch: Dispatch,
+    settings: PoolSettings,
+    reach: &Arc<Reach>,
+    paused: watch::Receiver<bool>,
+    counters: Arc<WorkerCounters>,
+) -> Result<Access, String> {
+    let (sizes, patience) = (settings.size.clone(), settings.wait);
+    let renewal = Renewal::new(&settings.config);
+    let shown = Arc::clone(&counters);
+    // How replicas are reached says nothing of the database that is written to; what they refuse, they both do.
+    let fleet = settings.reads.clone();
+    let members = fleet.as_ref().map_or(reach, |fleet| fleet.reach());
+    let way = match dispatch {
+        Dispatch::Pipelined => {
+            lanes::Lanes::start(settings, members, rand::make_rng(), shown).map(Way::Pipelined)
+        }
+        Dispatch::Exclusive => exclusive::Exclusive::start(settings, members, rand::make_rng(), shown)
+            .map(|pool| Way::Exclusive(Rc::new(pool))),
+    };
+    let way = way.map_err(|error| format!("the database pool cannot be made: {error}"))?;
+    let access = Access::start(way, paused, patience, renewal, Arc::clone(reach), counters);
+    tokio::task::spawn_local(steer::steer(access.clone(), sizes));
+    Ok(access)
 }

@@ -10,17 +10,23 @@ use std::time::Duration;
 use deadpool_postgres::{
     Manager, ManagerConfig, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
+use rand::RngExt as _;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::connect::{self, Connector, Ends, Newest};
 use super::error;
 use super::plan::PoolSize;
 use super::reach::{Reach, Trouble};
+use super::replicas::Fleet;
 use crate::config::database::{Driver, Statements};
 
 /// Addresses of one host name that get their time when the ones before them are silent.
 const MOST_ADDRESSES: u32 = 4;
+
+/// By what part an age differs between connections at the most, so that those that were opened together are not replaced together.
+const AGE_JITTER: f64 = 0.1;
 
 /// What a worker's pool is made from.
 #[derive(Debug, Clone)]
@@ -37,9 +43,30 @@ pub(crate) struct PoolSettings {
     pub(crate) driver: Driver,
     /// How statements are sent.
     pub(crate) statements: Statements,
+    /// How old a connection may become, give or take a tenth.
+    pub(crate) max_age: Option<Duration>,
+    /// Where reads go, if not where writes do. A pool that has this opens its connections there.
+    pub(crate) reads: Option<Arc<Fleet>>,
 }
 
 impl PoolSettings {
+    /// Those of a pool for all that is not read elsewhere, and those of a pool for reads where there is one.
+    pub(super) fn split(mut self) -> (Self, Option<Self>) {
+        let of_reads = |fleet: Arc<Fleet>| {
+            let config = fleet.config().clone();
+            Self { config, reads: Some(fleet), ..self.clone() }
+        };
+        let reads = self.reads.clone().map(of_reads);
+        self.reads = None;
+        (self, reads)
+    }
+
+    /// When a connection that is opened now is too old.
+    pub(super) fn expiry(&self) -> Option<Instant> {
+        let about = rand::rng().random_range(1.0 - AGE_JITTER..=1.0 + AGE_JITTER);
+        self.max_age.map(|age| Instant::now() + age.mul_f64(about))
+    }
+
     /// The size to begin with.
     pub(super) fn first_size(&self) -> u32 {
         self.size.borrow().first()

@@ -23,7 +23,8 @@ const FACTS: &str = "
            CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END,
            CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END,
            (SELECT count(*)::int4 FROM pg_stat_activity
-             WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
+             WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()),
+           pg_is_in_recovery()
       FROM pg_roles r, pg_database d
      WHERE r.rolname = current_user AND d.datname = current_database()";
 
@@ -34,6 +35,8 @@ pub struct Facts {
     pub version: String,
     /// Connections allowed, reserved and taken.
     pub room: Room,
+    /// Whether it follows another.
+    pub is_standby: bool,
 }
 
 /// Connects once and asks; the error is one line for people.
@@ -79,5 +82,6 @@ async fn ask_for_facts(client: Client) -> Result<Facts, tokio_postgres::Error> {
     Ok(Facts {
         version: version.split(' ').next().unwrap_or(version).to_owned(),
         room: Room { limit: count(limit), reserved: count(row.get(2)), taken: count(row.get(5)) },
+        is_standby: row.get(6),
     })
 }

@@ -19,6 +19,7 @@ use super::lanes::{Lanes, Ticket, Work};
 use super::queue::Queue;
 use super::reach::Reach;
 use super::renewal::Renewal;
+use super::replicas::Fleet;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
 
@@ -92,6 +93,24 @@ impl Access {
         &self.counters
     }
 
+    /// Keeps to those replicas that are in use, for as long as the worker's runtime runs.
+    pub(super) fn follow(&self, fleet: &Arc<Fleet>) {
+        let (way, fleet) = (self.way.clone(), Arc::clone(fleet));
+        tokio::task::spawn_local(async move {
+            let mut changes = fleet.changes();
+            loop {
+                changes.mark_unchanged();
+                match &way {
+                    Way::Pipelined(lanes) => lanes.keep_to(&fleet),
+                    Way::Exclusive(pool) => pool.keep_to(&fleet),
+                }
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Ends all connections; for when the worker ends.
     pub(super) fn close(&self) {
         match &self.way {
@@ -149,7 +168,7 @@ impl Access {
         })
     }
 
-    /// Runs `ask`, which is work of this kind, on a place of its own and gives the place back as the outcome allows.
+    /// Runs `ask`, which is work of this kind, on a place of its own; its failure is noted.
     pub(super) async fn run<T>(
         &self,
         work: Work,
@@ -157,16 +176,30 @@ impl Access {
         deadline: Instant,
         ask: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (session, since) = if let Some(entered) = self.enter_at_once(work, queries, deadline) {
-            entered
-        } else {
-            let entered = self.enter(work, queries, deadline).await;
-            entered.inspect_err(|error| self.note_failure(work, error))?
+        let outcome = self.attempt(work, queries, deadline, ask).await;
+        outcome.inspect_err(|error| self.note_failure(work, error))
+    }
+
+    /// Runs `ask`, which is work of this kind, on a place of its own and gives the place back as the outcome allows.
+    pub(super) async fn attempt<T>(
+        &self,
+        work: Work,
+        queries: u32,
+        deadline: Instant,
+        ask: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (session, since) = match self.enter_at_once(work, queries, deadline) {
+            Some(entered) => entered,
+            None => self.enter(work, queries, deadline).await?,
         };
         let outcome = match &session.hold {
             // The lane's watch ends the lane at the deadline, and the work with it.
             Hold::Ticket(ticket) => match ask(ticket.client(), ticket.statements()).await {
                 Err(Error::Lost) if ticket.was_ended() => Err(Error::Deadline),
+                Err(Error::Lost) => {
+                    ticket.leave_its_host();
+                    Err(Error::Lost)
+                }
                 outcome => session.settle(outcome),
             },
             Hold::Checkout(checkout) => {
@@ -183,11 +216,12 @@ impl Access {
                 self.reach.answer(work);
             }
         }
-        outcome.inspect_err(|error| self.note_failure(work, error))
+        outcome
     }
 
+    /// A request that was asked here last was not served.
     #[cold]
-    fn note_failure(&self, work: Work, error: &Error) {
+    pub(super) fn note_failure(&self, work: Work, error: &Error) {
         self.counters.note_failure(error.failure());
         if error.is_read_only() && self.renewal.is_due(Instant::now()) {
             tracing::warn!("PostgreSQL takes no writes any more; this worker looks for a server that does");
@@ -221,6 +255,7 @@ impl Session {
                 checkout.finish_behind_a_barrier(self.deadline);
             }
             (Err(_), Hold::Ticket(ticket)) => ticket.fail(),
+            (Err(Error::Lost), Hold::Checkout(checkout)) => checkout.leave_its_host(),
             (Err(_), Hold::Checkout(_)) => {}
         }
         outcome

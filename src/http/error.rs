@@ -35,8 +35,12 @@ impl Error {
                 if matches!(error, database::Error::Overloaded) && context.may_log() {
                     tracing::warn!("{error}; answered 503");
                 }
-                response::text(StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n")
-                    .with(Extra::RetryAfter)
+                let text = if matches!(error, database::Error::NoReplica) {
+                    "no replica of the database is available to read from\n"
+                } else {
+                    "the database is not available\n"
+                };
+                response::text(StatusCode::SERVICE_UNAVAILABLE, text).with(Extra::RetryAfter)
             }
             Self::Panicked => {
                 response::text(StatusCode::INTERNAL_SERVER_ERROR, "the request met a fault of the service\n")

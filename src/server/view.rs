@@ -88,8 +88,12 @@ impl WorkerView {
             open: self.places.taken() as u64,
             parked: self.places.parked() as u64,
             pool: Pool::read(&self.counters),
+            reads: self.counters.reads.get().map(|reads| Pool::read(reads)),
         };
-        let totals = Totals { accepted, cpu_ns, busy_ns, ..Totals::read(&self.counters) };
+        let mut totals = Totals { accepted, cpu_ns, busy_ns, ..Totals::read(&self.counters) };
+        if let Some(reads) = self.counters.reads.get() {
+            totals.add(&Totals::read(reads));
+        }
         Worker { thread_id, totals, state }
     }
 
@@ -174,6 +178,8 @@ mod tests {
             max_waiting: args.database.max_waiting,
             driver: args.database.driver,
             statements: args.database.statements,
+            max_age: None,
+            reads: None,
         };
         let settings = Settings {
             workers: args.workers,

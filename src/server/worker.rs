@@ -158,7 +158,7 @@ fn start(share: Share) -> Result<Rc<Worker>, String> {
     let counters = Arc::clone(&share.seen.counters);
     counters.pool.clear();
     let database =
-        Database::start(share.dispatch, share.pool, share.reach, share.paused, Arc::clone(&counters))?;
+        Database::start(share.dispatch, share.pool, &share.reach, &share.paused, Arc::clone(&counters))?;
     let parking = Parking::open(share.limits.idle_timeout)
         .map_err(|error| format!("idle connections cannot be watched: {error}"))?;
     let worker = Rc::new(Worker {

@@ -4,6 +4,7 @@
 //! `--accept handoff` the acceptor's for the first worker's `accept_errors`. No two workers' counters share a cache line.
 
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::by::Label as _;
 use super::histogram::{self, Histogram};
@@ -96,6 +97,8 @@ pub struct WorkerCounters {
     pub reconnects: Counter,
     /// The worker's database connections.
     pub pool: PoolGauges,
+    /// What its side of replicas counts, where it has one: waits, times, failures, reconnects, and the pool.
+    pub reads: OnceLock<Arc<WorkerCounters>>,
 }
 
 /// A worker's database connections as they are now.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::by::{By, Label as _};
 use super::counters::{Gauge, WorkerCounters};
 use super::histogram::Distribution;
+use super::hosts::Host;
 use super::labels::{CloseReason, DatabaseFailure, Route, StatusClass};
 
 /// What only grows, of one worker or of several together.
@@ -58,6 +59,9 @@ pub struct State {
     pub parked: u64,
     /// The database connections.
     pub pool: Pool,
+    /// Those to replicas, where reads have their own.
+    #[serde(default)]
+    pub reads: Option<Pool>,
 }
 
 /// Database connections as they are now.
@@ -118,6 +122,9 @@ pub struct Process {
     /// Whether it did not answer in time, and this is what it said last.
     #[serde(default)]
     pub silent: bool,
+    /// The servers of the database, where reads go to others than writes.
+    #[serde(default)]
+    pub hosts: Vec<Host>,
     /// Its workers, in order.
     pub workers: Vec<Worker>,
 }

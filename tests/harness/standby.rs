@@ -3,6 +3,7 @@
 //! **Invariant:** as of every cluster: it never outlives the tests, by the same kind of watcher.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -18,13 +19,17 @@ use super::patience::{PATIENCE, wait_until};
 use super::ports::unused_port;
 use super::processes;
 
-/// `$1` the folder of the programs, `$2` the standby's, `$3` the primary's port, `$4` its own.
+/// `$1` the folder of the programs, `$2` the standby's, `$3` the primary's port, `$4` its own. Each line that it reads starts a standby
+/// that was killed again.
 const WATCHER: &str = r#"
 programs=$1 folder=$2
-"$programs/postgres" -D "$folder/data" -c "port=$4" -c "unix_socket_directories=$folder" -c listen_addresses=127.0.0.1 \
-    -c "primary_conninfo=host=127.0.0.1 port=$3 user=postgres" -c fsync=off -c autovacuum=off \
-    >>"$folder/log" 2>&1 </dev/null & server=$!
-read -r _
+start() {
+    "$programs/postgres" -D "$folder/data" -c "port=$1" -c "unix_socket_directories=$folder" -c listen_addresses=127.0.0.1 \
+        -c "primary_conninfo=host=127.0.0.1 port=$2 user=postgres" -c fsync=off -c autovacuum=off \
+        >>"$folder/log" 2>&1 </dev/null & server=$!
+}
+start "$4" "$3"
+while read -r _; do wait "$server"; start "$4" "$3"; done
 kill -QUIT "$server" 2>/dev/null; wait "$server"
 rm -rf "$folder"
 "#;
@@ -40,6 +45,11 @@ pub(crate) struct Standby {
 impl Standby {
     /// Copies the primary and follows it from then on.
     pub(crate) fn of(primary: &Cluster) -> Self {
+        Self::through(primary, primary.port())
+    }
+
+    /// The same by way of another port, such as a forwarder's.
+    pub(crate) fn through(primary: &Cluster, way: u16) -> Self {
         let folder =
             tempfile::Builder::new().prefix("plimsoll-test-").tempdir().expect("a temporary folder").keep();
         if let Some((uid, gid)) = unprivileged_user() {
@@ -49,7 +59,7 @@ impl Standby {
         let port = unused_port();
         let mut command = command_for_postgres("/bin/sh");
         command.args(["-c", WATCHER, "plimsoll-test-standby"]).arg(find_directory()).arg(&folder);
-        command.args([primary.port().to_string(), port.to_string()]);
+        command.args([way.to_string(), port.to_string()]);
         let mut watcher = command
             .process_group(0)
             .stdin(Stdio::piped())
@@ -57,14 +67,29 @@ impl Standby {
             .expect("a shell for the standby's watcher");
         let lifeline = watcher.stdin.take();
         let standby = Self { folder, port, watcher, lifeline };
-        let log = wait_until("the standby to start", PATIENCE, || {
-            let log = fs::read_to_string(standby.folder.join("log")).unwrap_or_default();
-            let is_ready = log.contains("ready to accept read-only connections")
-                || log.contains("ready to accept read only connections");
-            (is_ready || log.contains("FATAL")).then_some(log)
-        });
-        assert!(!log.contains("FATAL"), "no standby came about:\n{log}");
+        standby.wait_until_it_answers();
         standby
+    }
+
+    fn wait_until_it_answers(&self) {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", self.port);
+        wait_until("the standby to let a session in", PATIENCE, || {
+            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(!log.contains("could not bind"), "no standby came about:\n{log}");
+            Session::try_open(&url).ok()
+        });
+    }
+
+    /// Kills all its processes, as a power cut would.
+    pub(crate) fn kill(&self) {
+        kill_all_in(&self.folder);
+    }
+
+    /// Starts it again after it was killed, and waits until it lets a session in.
+    pub(crate) fn start_again(&self) {
+        let mut lifeline = self.lifeline.as_ref().expect("a watcher that listens");
+        lifeline.write_all(b"start\n").expect("the watcher to hear");
+        self.wait_until_it_answers();
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -116,7 +141,11 @@ fn copy(primary: &Cluster, folder: &Path) {
 
 /// Ends a cluster as a power cut would: all its processes, by kill -9.
 pub(crate) fn kill_all_of(cluster: &Cluster) {
-    let file = cluster.socket_directory().join("data/postmaster.pid");
+    kill_all_in(cluster.socket_directory());
+}
+
+fn kill_all_in(folder: &Path) {
+    let file = folder.join("data/postmaster.pid");
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let postmaster: u32 =
         text.lines().next().and_then(|line| line.trim().parse().ok()).expect("a process id");
@@ -124,11 +153,11 @@ pub(crate) fn kill_all_of(cluster: &Cluster) {
     processes::signal(postmaster, Signal::KILL);
     for child in children {
         // One may have ended of itself in between.
-        if is_of(child, cluster.socket_directory()) {
+        if is_of(child, folder) {
             processes::signal(child, Signal::KILL);
         }
     }
-    wait_until("the primary's end", PATIENCE, || (!processes::is_alive(postmaster)).then_some(()));
+    wait_until("its end", PATIENCE, || (!processes::is_alive(postmaster)).then_some(()));
 }
 
 /// Whether a process works in that cluster.

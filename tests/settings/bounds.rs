@@ -45,7 +45,7 @@ const THOUSAND: [&str; 2] = ["1", "1024"];
 const BEYOND_THOUSAND: [&str; 2] = ["0", "1025"];
 const HOLD: &str = "load http://a --hold=10";
 
-const BOUNDS: [Bound; 61] = [
+const BOUNDS: [Bound; 63] = [
     bound("serve", "port", PORTS, BEYOND_PORTS),
     bound("serve", "processes", THOUSAND, BEYOND_THOUSAND),
     bound("serve", "workers", THOUSAND, BEYOND_THOUSAND),
@@ -54,6 +54,8 @@ const BOUNDS: [Bound; 61] = [
     bound("serve", "pool-bounds", ["0.001-0.001", "1000-1000"], ["0-6", "3-1000.001"]),
     bound("serve", "max-waiting", COUNT, BEYOND_COUNT),
     bound("serve", "database-max-conn", COUNT, BEYOND_COUNT),
+    bound("serve", "max-replica-lag", ["1s", "24h"], ["999ms", "24h 1ns"]),
+    bound("serve", "connection-max-age", DAY_OR_NONE, BEYOND_NONE),
     bound("serve", "database-wait", DAY, BEYOND_A_DAY),
     bound("serve", "request-deadline", DAY, BEYOND_A_DAY),
     bound("serve", "idle-timeout", DAY, BEYOND_A_DAY),

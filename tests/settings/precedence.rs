@@ -51,6 +51,9 @@ fn the_defaults_are_those_of_the_interface() {
         ("header-timeout", "10s"),
         ("drain-grace", "1s"),
         ("drain-deadline", "1.8s"),
+        ("max-replica-lag", "10s"),
+        ("reads", "prefer-replica"),
+        ("connection-max-age", "30m"),
     ] {
         let (shown, from) = setting(&shown, name);
         assert_eq!(shown, value, "{name}");

@@ -53,6 +53,27 @@ fn a_bad_value_is_78_wherever_it_comes_from() {
 }
 
 #[test]
+fn settings_of_replicas_are_refused_where_they_mean_nothing() {
+    let with = |reads: &str| {
+        bare().env("DATABASE_URL", "postgres://me@127.0.0.1:1/x").env("DATABASE_READ_URL", reads)
+    };
+    expect(bare().arg("--max-replica-lag=5s"), 78, &["--max-replica-lag", "--database-read-url"]);
+    expect(bare().env("PLIMSOLL_READS", "replica-only"), 78, &["--reads", "--database-read-url"]);
+    let alone = bare().env("DATABASE_READ_URL", "postgres://me@127.0.0.1:1/x");
+    expect(alone, 78, &["--database-read-url", "no primary is named", "--database-url"]);
+    expect(with("postgres:///x"), 78, &["--database-read-url", "names no host", "load_balance_hosts=random"]);
+    let writing = "postgres://me:s3cret@127.0.0.1:1/x?target_session_attrs=read-write";
+    let finished = expect(with(writing), 78, &["--database-read-url", "read-write", "prefer-standby"]);
+    assert!(!finished.stderr.contains("s3cret"), "{}", finished.stderr);
+    expect(with("host=a,b port=1,2,3"), 78, &["the numbers of hosts and ports differ"]);
+    let lag = with("postgres://me@127.0.0.1:1/x").arg("--max-replica-lag=0.5s");
+    expect(lag, 78, &["--max-replica-lag", "1s or longer"]);
+    let shown = super::show(with("postgres://me:s3cret@127.0.0.1:1/x?load_balance_hosts=random"));
+    assert!(!shown.stdout.contains("s3cret"), "{}", shown.stdout);
+    assert!(super::setting(&shown, "database-read-url").0.contains("load_balance_hosts=random"));
+}
+
+#[test]
 fn the_direct_driver_is_refused_with_what_it_cannot_do() {
     for other in ["--dispatch=exclusive", "--statements=unnamed"] {
         let (flag, value) = other.split_once('=').unwrap();

@@ -123,5 +123,5 @@ fn worker(requests: u64) -> Worker {
     counters.accepted.add(requests / 4);
     let totals = Totals { cpu_ns: requests * 10_000, ..Totals::read(&counters) };
     let pool = Pool { max_size: 4, size: 3, available: 1, waiting: 0, lanes: vec![1, 1, 0] };
-    Worker { thread_id: Some(7), totals, state: State { open: 30, parked: 12, pool } }
+    Worker { thread_id: Some(7), totals, state: State { open: 30, parked: 12, pool, reads: None } }
 }

@@ -60,6 +60,13 @@ pub(super) fn print(args: &ServeArgs, shown: &Shown<'_>) {
         Driver::Direct => ", direct driver",
     };
     line("pool", &format!("{}, {dispatch}{statements}{driver}", plan.sum()));
+    if args.database.reads.database_read_url.is_some() {
+        let total = plan.connections_total();
+        line(
+            "replicas",
+            &format!("{total} more for reads, and of each process one that watches each server"),
+        );
+    }
     if args.lab.lab {
         let place = match args.lab.burn {
             Burn::Inline => "on the worker",

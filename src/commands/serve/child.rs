@@ -17,7 +17,9 @@ use super::signals::Signals;
 use super::{fail, single};
 use crate::config::workers::usable_cores;
 use crate::config::{ServeArgs, SettingsError};
-use crate::database::{News, PoolSize, Reach, target};
+use crate::database::plan::sides;
+use crate::database::replicas::Fleet;
+use crate::database::{Config, News, PoolSize, Reach, target};
 use crate::exit::Exit;
 use crate::logging::Log;
 use crate::server::{Server, Settings, Stop, socket};
@@ -46,8 +48,8 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
             );
         }
     };
-    let makings = match makings(args, index, descriptors) {
-        Ok(makings) => makings,
+    let databases = match databases(args) {
+        Ok(databases) => databases,
         Err(error) => return fail(Exit::Settings, error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,10 +58,15 @@ pub(super) fn run(args: &ServeArgs, index: u32) -> Exit {
     let live = async {
         let mut signals = Signals::install()?;
         let superior = Superior::new(channel)?;
+        let reads = single::begin_to_watch(args, databases.1, &databases.0).await;
+        let makings = match makings(args, index, descriptors, &databases.0, reads.as_ref()) {
+            Ok(makings) => makings,
+            Err(error) => return Ok(fail(Exit::Settings, error)),
+        };
         let reach = Arc::clone(&makings.settings.reach);
         let news = reach.news();
         let server = Server::start(listeners, makings.settings)?;
-        let inside = Inside::of(&server, makings.seat, makings.room, reach, makings.sizes);
+        let inside = Inside::of(&server, makings.seat, makings.room, (reach, reads), makings.sizes);
         let post = Post::start(answers, inside)?;
         superior.report(Report::Ready(server.placement()));
         let exit = keep(server, superior, news, &mut signals).await;
@@ -80,27 +87,32 @@ struct Makings {
     seat: inside::Seat,
 }
 
+/// The database that the supervisor names, and the replicas, if there are any.
+fn databases(args: &ServeArgs) -> Result<(Config, Option<Config>), SettingsError> {
+    let config = target::configuration(&args.database.given()?)?;
+    let config = config.ok_or_else(|| SettingsError::new("no database is named in the environment"))?;
+    Ok((config, super::reads(args)?))
+}
+
 fn makings(
     args: &ServeArgs,
     index: u32,
     descriptors: (Option<u64>, Option<u64>),
+    config: &Config,
+    reads: Option<&Arc<Fleet>>,
 ) -> Result<Makings, SettingsError> {
     let topology = args.workers.topology(usable_cores());
     let total = args.child.connections_total.unwrap_or_default();
-    let config = target::configuration(&args.database.given()?)?;
-    let Some(config) = config else {
-        return Err(SettingsError::new("no database is named in the environment"));
-    };
     let first = index.saturating_mul(topology.workers.get());
     let least = args.child.connections_least.unwrap_or(total);
     let share = |worker| PoolSize::share(least, total, topology.workers_total(), first + worker);
-    let seat = Seat {
-        index,
-        database_connections: (0..topology.workers.get()).map(share).map(|size| size.most).sum(),
-    };
+    let connections = (0..topology.workers.get()).map(share).map(|size| size.most).sum();
+    let seat =
+        Seat { index, database_connections: sides::of_process(connections, super::reads(args)?.as_ref()) };
     let room = Room::of_process(args, topology, seat, descriptors)?;
     let reach = Arc::new(Reach::default());
-    let (settings, sizes) = single::settings(args, topology.workers.get(), share, &config, room, &reach);
+    let (settings, sizes) =
+        single::settings(args, topology.workers.get(), share, config, room, &reach, reads);
     let seat = inside::Seat { index, first_worker: first, workers: topology.workers_total() };
     Ok(Makings { settings, sizes, room, seat })
 }

@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::commands::fail;
 use crate::database::plan::{Plan, Room};
 use crate::database::probe::{self, Facts};
+use crate::database::replicas;
 use crate::database::{Config, Reach, Trouble};
 use crate::exit::Exit;
 
@@ -74,6 +77,25 @@ impl Place<'_> {
     }
 }
 
+/// Looks at every replica at the start: what each is, or why it is not reached. One with too little room for the plan ends the start.
+pub(super) async fn look_at_replicas(
+    plan: &Plan,
+    reads: &Config,
+) -> Result<Vec<(String, Result<Facts, String>)>, Refused> {
+    let hosts = replicas::each(reads).unwrap_or_default();
+    let looks = hosts.iter().map(|(name, config)| async { (name.clone(), look(config).await) });
+    let found = join_all(looks).await;
+    for (name, facts) in &found {
+        if let Ok(facts) = facts {
+            let checked = plan.check_replica(facts.room, !facts.is_standby);
+            checked.map_err(|error| {
+                Refused::NoRoom(format!("on {name}, which --database-read-url names: {error}"))
+            })?;
+        }
+    }
+    Ok(found)
+}
+
 /// Asks once, for no longer than workers may be held up.
 pub(super) async fn look(config: &Config) -> Result<Facts, String> {
     look_once(config).await.map_err(|trouble| trouble.to_string())
@@ -114,6 +136,8 @@ async fn first_contact(config: &Config, patience: Option<Duration>) -> Result<Fa
 
 /// Holds the plan against what the server says; connections of our own are part of the plan, not in its way.
 pub(super) fn check(plan: &Plan, facts: &Facts, ours: u32) -> Result<(), Refused> {
+    // Where ours are open, those that watch are there as well.
+    let ours = if ours > 0 { ours.saturating_add(plan.watching()) } else { 0 };
     let room = Room { taken: facts.room.taken.saturating_sub(ours), ..facts.room };
     plan.check(room).map_err(|error| Refused::NoRoom(error.to_string()))
 }

@@ -36,6 +36,8 @@ pub(super) struct House<'a> {
 pub(super) struct Ground<'a> {
     pub(super) place: Place<'a>,
     pub(super) facts: Result<Facts, Trouble>,
+    /// The replicas, each with what was found.
+    pub(super) replicas: Vec<(String, Result<Facts, String>)>,
 }
 
 /// Starts everything, serves, stops everything.
@@ -78,7 +80,14 @@ async fn serve(
         Ok(facts) => facts,
         Err(refused) => return contact::refuse(refused),
     };
-    let ground = Ground { place, facts };
+    let replicas = match &house.checked.reads {
+        None => Vec::new(),
+        Some(reads) => match contact::look_at_replicas(&house.checked.plan, reads).await {
+            Ok(found) => found,
+            Err(refused) => return contact::refuse(refused),
+        },
+    };
+    let ground = Ground { place, facts, replicas };
     // Not before: who asks would wait in their queues while a private PostgreSQL is made.
     let doors = match open_doors(house.args, &listeners) {
         Ok(doors) => doors,
@@ -123,6 +132,14 @@ impl House<'_> {
             Err(why) => format!("PostgreSQL {} is not reached yet: {why}; trying on", ground.place.name),
         };
         super::banner::line("database", &database);
+        for (name, found) in &ground.replicas {
+            let what = match found {
+                Ok(facts) if facts.is_standby => format!("a standby, PostgreSQL {}", facts.version),
+                Ok(facts) => format!("a primary, PostgreSQL {}", facts.version),
+                Err(why) => format!("not reached yet: {why}; trying on"),
+            };
+            super::banner::line("reads", &format!("{name}: {what}"));
+        }
         self.systemd.note_ready(addresses);
     }
 }

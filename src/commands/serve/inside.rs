@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use tokio::sync::watch;
 
 use super::room::Room;
+use crate::database::replicas::Fleet;
 use crate::database::{PoolSize, Reach};
 use crate::kernel::usage::resident_bytes;
 use crate::server::{Capacity, Server, Stop, WorkerView};
@@ -22,6 +23,8 @@ pub(super) struct Inside {
     max_connections: u64,
     views: Vec<WorkerView>,
     reach: Arc<Reach>,
+    /// The replicas that are read from, if there are any.
+    reads: Option<Arc<Fleet>>,
     stop: watch::Receiver<Stop>,
     brake: watch::Sender<bool>,
     sizes: Vec<watch::Sender<PoolSize>>,
@@ -44,7 +47,7 @@ impl Inside {
         server: &Server,
         seat: Seat,
         room: Room,
-        reach: Arc<Reach>,
+        (reach, reads): (Arc<Reach>, Option<Arc<Fleet>>),
         sizes: Vec<watch::Sender<PoolSize>>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -52,6 +55,7 @@ impl Inside {
             max_connections: room.connections as u64,
             views: server.views(),
             reach,
+            reads,
             stop: server.watch_stop(),
             brake: server.brake(),
             sizes,
@@ -62,14 +66,18 @@ impl Inside {
 
 impl Respondent for Inside {
     fn snapshot(&self) -> Process {
-        let (database_reached, database_trouble) = self.reach.tell();
+        let (is_reached, database_trouble) = self.reach.tell();
+        // With the primary away, replicas serve what is only read, which is most: such a process is not one to be left out.
+        let database_reached = is_reached || self.reads.as_ref().is_some_and(|fleet| fleet.serves());
+        let open = self.reach.open();
         Process {
             index: self.seat.index,
             pid: std::process::id(),
             draining: *self.stop.borrow() != Stop::Run,
             database_trouble,
             database_reached,
-            database_open: self.reach.open(),
+            database_open: open + self.reads.as_ref().map_or(0, |fleet| fleet.open()),
+            hosts: self.reads.as_ref().map(|fleet| fleet.look(open)).unwrap_or_default(),
             paused: *self.brake.borrow(),
             resident_bytes: resident_bytes(),
             memory_limit_bytes: self.capacity.shortage().limit_bytes(),

@@ -17,8 +17,16 @@ use crate::supervisor::Launch;
 
 /// What a child is not told by flags: files are read here, the database is named in its environment, and the admin side is the
 /// supervisor's.
-const NOT_BY_FLAG: [&str; 7] =
-    ["config", "database-url", "data-dir", "pg-bin", "private-pg-tcp", "admin", "admin-socket"];
+const NOT_BY_FLAG: [&str; 8] = [
+    "config",
+    "database-url",
+    "database-read-url",
+    "data-dir",
+    "pg-bin",
+    "private-pg-tcp",
+    "admin",
+    "admin-socket",
+];
 
 /// How much longer than a child gives its own workers it is given itself, so that it may say which of them hangs.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -86,6 +94,11 @@ impl Makings<'_> {
         };
         let pg: Vec<(OsString, Option<OsString>)> =
             variables.variables().map(|(name, value)| (name.into(), value.map(Into::into))).into();
-        Ok(pg.into_iter().chain([("DATABASE_URL".into(), url.map(Into::into))]))
+        let reads = args.reads.database_read_url.clone();
+        let urls = [
+            ("DATABASE_URL".into(), url.map(Into::into)),
+            ("DATABASE_READ_URL".into(), reads.map(Into::into)),
+        ];
+        Ok(pg.into_iter().chain(urls))
     }
 }

@@ -11,7 +11,7 @@ use crate::config::admin::{DEFAULT_ADDRESS, default_socket};
 use crate::config::database::{PoolPerCore, Target};
 use crate::config::report::WorkedOut;
 use crate::config::{self, Parsed, Refusal, ServeArgs, SettingsError, Topology};
-use crate::database::plan::{Plan, PlanInput};
+use crate::database::plan::{Plan, PlanInput, sides};
 use crate::database::{Config, embedded, target};
 use crate::exit::Exit;
 use crate::logging::Log;
@@ -47,6 +47,8 @@ struct Checked {
     topology: Topology,
     /// The database that was named; none stands for the private one.
     given: Option<Config>,
+    /// The replicas that were named.
+    reads: Option<Config>,
 }
 
 /// Serves until told to stop.
@@ -123,7 +125,17 @@ fn check(args: &ServeArgs) -> Result<Checked, SettingsError> {
     let plan = plan.map_err(|error| SettingsError::new(error.to_string()))?;
     let given = target::configuration(&target)?;
     debug_assert_eq!(given.is_none(), target == Target::Private);
-    Ok(Checked { plan, topology, given })
+    let reads = reads(args)?;
+    let plan = if reads.is_some() { plan.with_replicas() } else { plan };
+    Ok(Checked { plan, topology, given, reads })
+}
+
+/// Where rows are read, if not where they are written.
+fn reads(args: &ServeArgs) -> Result<Option<Config>, SettingsError> {
+    match args.database.reads.target()? {
+        Some(target) => target::of_reads(&target),
+        None => Ok(None),
+    }
 }
 
 /// The room for connections in the largest process, which is the first.
@@ -132,7 +144,9 @@ fn room(
     checked: &Checked,
     descriptors: (Option<u64>, Option<u64>),
 ) -> Result<room::Room, SettingsError> {
-    let seat = room::Seat { index: 0, database_connections: checked.plan.connections_of_largest_process() };
+    let connections =
+        sides::of_process(checked.plan.connections_of_largest_process(), checked.reads.as_ref());
+    let seat = room::Seat { index: 0, database_connections: connections };
     room::Room::of_process(args, checked.topology, seat, descriptors)
 }
 
@@ -144,6 +158,7 @@ fn worked_out(args: &ServeArgs, checked: &Checked) -> Vec<WorkedOut> {
         by_default("listen", addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         by_default("workers", checked.topology.workers.to_string()),
     ];
+    shown.extend(args.database.reads.worked_out().map(|(name, value)| by_default(name, value)));
     shown.push(by_default("admin", DEFAULT_ADDRESS.to_string()));
     let port = addresses.first().map_or(args.listen.port, std::net::SocketAddr::port);
     shown.push(by_default("admin-socket", default_socket(port).display().to_string()));

@@ -74,7 +74,8 @@ fn check(house: &House<'_>, args: &ServeArgs, in_force: &Plan, wish: Resize) -> 
 
 /// Refuses a plan whose descriptors would be taken from clients to whom `--max-connections` promised them.
 pub(super) fn keeps_room(house: &House<'_>, args: &ServeArgs, plan: Plan) -> Result<(), String> {
-    let checked = Checked { plan, topology: house.checked.topology, given: None };
+    let checked =
+        Checked { plan, topology: house.checked.topology, given: None, reads: house.checked.reads.clone() };
     room(args, &checked, house.descriptors).map(drop).map_err(|error| error.to_string())
 }
 

@@ -4,6 +4,7 @@
 //! drain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -18,6 +19,7 @@ use super::room::Room;
 use super::signals::{Heard, Signals};
 use crate::config::ServeArgs;
 use crate::database::probe::Facts;
+use crate::database::replicas::{self, Fleet};
 use crate::database::{Config, PoolSettings, PoolSize, Reach, proclaim};
 use crate::exit::Exit;
 use crate::server::{Capacity, Listeners, Server, Settings, Stop, ThreadEnd, end_patience};
@@ -31,6 +33,7 @@ pub(super) fn settings(
     config: &Config,
     room: Room,
     reach: &Arc<Reach>,
+    reads: Option<&Arc<Fleet>>,
 ) -> (Settings, Vec<watch::Sender<PoolSize>>) {
     let (sizes, pools) = (0..workers)
         .map(|worker| {
@@ -42,6 +45,8 @@ pub(super) fn settings(
                 max_waiting: args.database.max_waiting,
                 driver: args.database.driver,
                 statements: args.database.statements,
+                max_age: args.database.reads.max_age(),
+                reads: reads.cloned(),
             };
             (change, pool)
         })
@@ -61,6 +66,22 @@ pub(super) fn settings(
     (settings, sizes)
 }
 
+/// How long the first answers of replicas may hold up the workers.
+const FIRST_LOOK_AT_REPLICAS: Duration = Duration::from_secs(2);
+
+/// Begins to watch the replicas, if there are any, and waits for what they answer first.
+pub(super) async fn begin_to_watch(
+    args: &ServeArgs,
+    reads: Option<Config>,
+    primary: &Config,
+) -> Option<Arc<Fleet>> {
+    let settings = &args.database.reads;
+    let fleet = Fleet::new(reads?, primary.clone(), settings.max_lag(), settings.are_for_replicas_only());
+    tokio::task::spawn_local(replicas::watch(Arc::clone(&fleet)));
+    fleet.until_begun(FIRST_LOOK_AT_REPLICAS).await;
+    Some(fleet)
+}
+
 /// Serves until told to stop.
 pub(super) async fn serve(
     house: &House<'_>,
@@ -71,6 +92,7 @@ pub(super) async fn serve(
     let (plan, topology) = (&house.checked.plan, house.checked.topology);
     let reach = Arc::new(Reach::default());
     let addresses = listeners.addresses().to_vec();
+    let reads = begin_to_watch(house.args, house.checked.reads.clone(), ground.place.config).await;
     let (settings, sizes) = settings(
         house.args,
         topology.workers.get(),
@@ -78,6 +100,7 @@ pub(super) async fn serve(
         ground.place.config,
         house.room,
         &reach,
+        reads.as_ref(),
     );
     let mut server = match Server::start(listeners.into_processes().flatten().collect(), settings) {
         Ok(server) => server,
@@ -86,7 +109,7 @@ pub(super) async fn serve(
         }
     };
     let seat = inside::Seat { index: 0, first_worker: 0, workers: topology.workers };
-    let inside = Inside::of(&server, seat, house.room, Arc::clone(&reach), sizes.clone());
+    let inside = Inside::of(&server, seat, house.room, (Arc::clone(&reach), reads), sizes.clone());
     let shown = doors.describe();
     let mut desk = match Desk::open(house, &addresses, ground.place.config, doors, Whom::One(inside)) {
         Ok(desk) => desk,
@@ -232,6 +255,7 @@ mod tests {
                 &config,
                 room.unwrap(),
                 &Arc::default(),
+                None,
             );
             // A file is nothing that an event loop could watch.
             let file = TcpListener::from(OwnedFd::from(tempfile::tempfile().unwrap()));

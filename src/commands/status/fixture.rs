@@ -76,5 +76,5 @@ fn worker(requests: u64, with_error: bool) -> Worker {
     let cpu_ns = requests * 10_000;
     let totals = Totals { cpu_ns, busy_ns: cpu_ns * 2, ..Totals::read(&counters) };
     let pool = Pool { max_size: 4, size: 3, available: 1, waiting: 0, lanes: vec![3, 1, 0] };
-    Worker { thread_id: Some(7), totals, state: State { open: 30, parked: 12, pool } }
+    Worker { thread_id: Some(7), totals, state: State { open: 30, parked: 12, pool, reads: None } }
 }

@@ -325,6 +325,8 @@ mod tests {
                 max_waiting: 1,
                 driver: Driver::TokioPostgres,
                 statements: Statements::Unnamed,
+                max_age: None,
+                reads: None,
             };
             let lanes = Lanes::start(settings, &Arc::default(), rand::make_rng(), Arc::default()).unwrap();
             assert!(!is_finished(&lanes, false).await);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::super::connect::Line;
+use super::super::replicas::ReadHost;
 use super::super::statements::Statements;
 use super::Lanes;
 use super::choose::{self, Load, MOST_IN_FLIGHT};
@@ -55,8 +56,14 @@ pub(super) struct Lane {
     worth: Cell<u32>,
     /// Requests that ever entered.
     entered: Cell<u64>,
+    /// How many of them its replica was told of.
+    told: Cell<u64>,
+    /// When it is to be replaced, if ever.
+    expiry: Option<Instant>,
     under_way: RefCell<Slab<UnderWay>>,
     ended: Cell<bool>,
+    /// Ended because its replica is gone: what was asked on it is lost, not late.
+    forsaken: Cell<bool>,
     /// There are to be fewer lanes than there are: it takes no further request.
     surplus: Cell<bool>,
     /// Its server is not the one to ask any more: it takes no further request either.
@@ -71,6 +78,7 @@ impl Lane {
         object: Object,
         statements: Statements,
         line: Line,
+        expiry: Option<Instant>,
         counters: Arc<WorkerCounters>,
     ) -> Self {
         Self {
@@ -88,8 +96,11 @@ impl Lane {
             backlog: Cell::default(),
             worth: Cell::new(u32::MAX),
             entered: Cell::new(0),
+            told: Cell::new(0),
+            expiry,
             under_way: RefCell::default(),
             ended: Cell::new(false),
+            forsaken: Cell::new(false),
             surplus: Cell::new(false),
             retired: Cell::new(false),
             gauge: Cell::new(None),
@@ -156,6 +167,7 @@ impl Lane {
     /// Takes note of its pace: what it answered since the last time, which was so long ago. Gives what work that was, and what work
     /// it is stuck with where nothing was answered for as long as `stuck_after`.
     pub(super) fn note_pace(&self, since: Duration, stuck_after: Duration) -> (Works, Option<Work>) {
+        self.tell_served();
         let answered = self.answered.take();
         self.noted.set(answered);
         self.deep_from.set(choose::deep_from(answered, since).min(self.room()));
@@ -218,6 +230,34 @@ impl Lane {
         self.line.task.abort();
     }
 
+    /// Ends the connection with all that is pending on it, which is to be asked elsewhere.
+    pub(super) fn forsake(&self) {
+        self.forsaken.set(true);
+        self.close();
+    }
+
+    /// The replica that it is at, if it is at one.
+    pub(super) fn host(&self) -> Option<&Arc<ReadHost>> {
+        self.line.host.as_ref()
+    }
+
+    /// Whether it is old enough to be replaced.
+    pub(super) fn is_aged(&self, now: Instant) -> bool {
+        self.expiry.is_some_and(|expiry| expiry <= now)
+    }
+
+    /// Whether its server is left, or it is being replaced.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// Tells its replica how many requests were sent there since it was last told.
+    fn tell_served(&self) {
+        if let Some(host) = self.host() {
+            host.note_served(self.entered.get() - self.told.replace(self.entered.get()));
+        }
+    }
+
     fn client(&self) -> &Client {
         match &self.object {
             Some(object) => object,
@@ -262,6 +302,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        self.tell_served();
         // Taken out of the pool: a lane ends because its connection is not to be used again.
         if let Some(object) = self.object.take() {
             drop(Object::take(object));
@@ -301,7 +342,14 @@ impl Ticket {
 
     /// Whether the lane was ended because a request on it was overdue.
     pub(in crate::database) fn was_ended(&self) -> bool {
-        self.lane.ended.get()
+        self.lane.ended.get() && !self.lane.forsaken.get()
+    }
+
+    /// Its connection was lost: where that was to a replica, no request takes another to the same one.
+    pub(in crate::database) fn leave_its_host(&self) {
+        if let Some(host) = self.lane.host() {
+            self.lanes.leave(host);
+        }
     }
 
     /// All answers have come: the place is free at once.

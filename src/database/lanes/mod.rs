@@ -22,8 +22,10 @@ use super::reach::{Member, Reach};
 use super::replaced::Replaced;
 use crate::telemetry::counters::WorkerCounters;
 
+mod age;
 mod choose;
 mod held;
+mod hosts;
 mod lane;
 mod open;
 mod room;
@@ -104,6 +106,9 @@ impl Lanes {
         lanes.show();
         tokio::task::spawn_local(watch::watch(Rc::clone(&lanes)));
         tokio::task::spawn_local(Rc::clone(&lanes).follow_ends(ends));
+        if let Some(age) = lanes.settings.max_age {
+            tokio::task::spawn_local(Rc::clone(&lanes).replace_aged(age));
+        }
         Ok(lanes)
     }
 

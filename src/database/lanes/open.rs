@@ -13,7 +13,7 @@ use super::super::error::Error;
 use super::super::pool;
 use super::super::reach::Trouble;
 use super::super::statements::Statements;
-use super::{Lane, Lanes, Works};
+use super::{Lane, Lanes, Work, Works};
 use crate::config::database::Driver;
 
 /// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
@@ -72,6 +72,8 @@ async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
     let prepare = async {
         // What is held cannot be prepared either: a trial will.
         let held = if lanes.unprepared.get() { Works::all() } else { lanes.held.works() };
+        // Nothing is written where reads go.
+        let held = if lanes.settings.reads.is_some() { held.with(Work::Write) } else { held };
         Ok(match lanes.settings.driver {
             Driver::Direct => {
                 Statements::Direct(Direct::prepare(&object, line.pipeline.clone(), held).await?)
@@ -90,7 +92,10 @@ async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
         }
     };
     match prepared {
-        Ok(statements) => Ok(Lane::new(object, statements, line, Arc::clone(&lanes.counters))),
+        Ok(statements) => {
+            let expiry = lanes.settings.expiry();
+            Ok(Lane::new(object, statements, line, expiry, Arc::clone(&lanes.counters)))
+        }
         Err(why) => {
             // Its state is unknown: it does not go back to the pool, and PostgreSQL need not go on with it.
             line.end(object.cancel_token());

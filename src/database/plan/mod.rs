@@ -9,6 +9,7 @@
 use std::num::NonZeroU32;
 
 mod error;
+pub mod sides;
 
 pub use error::{PlanError, Room};
 
@@ -42,6 +43,8 @@ pub struct Plan {
     least_per_core: f64,
     connections_total: u32,
     connections_least: u32,
+    /// Sessions that watch each server, beside those.
+    watching: u32,
     reason: Reason,
 }
 
@@ -112,6 +115,7 @@ impl Plan {
             least_per_core,
             connections_total,
             connections_least,
+            watching: 0,
             reason,
         })
     }
@@ -120,7 +124,8 @@ impl Plan {
     pub fn with_per_core(&self, per_core: f64, upper_bound: Option<u32>) -> Result<Self, PlanError> {
         let Self { cores, workers, processes, .. } = *self;
         let (pool_per_core, least_per_core) = (per_core, per_core);
-        Self::new(PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound })
+        let input = PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound };
+        Self::new(input).map(|plan| Self { watching: self.watching, ..plan })
     }
 
     /// The same service with so many over all workers.
@@ -144,6 +149,17 @@ impl Plan {
     /// How many the worker with this index, over all processes, may have.
     pub fn size(&self, worker: u32) -> PoolSize {
         PoolSize::share(self.connections_least, self.connections_total, self.workers, worker)
+    }
+
+    /// The same service with replicas, where each process has a session on each server that watches it.
+    #[must_use]
+    pub fn with_replicas(self) -> Self {
+        Self { watching: self.processes.get(), ..self }
+    }
+
+    /// Sessions that watch each server; none where there are no replicas.
+    pub fn watching(&self) -> u32 {
+        self.watching
     }
 
     /// The most that the worker with this index may have.
@@ -171,6 +187,7 @@ impl Plan {
 
     /// Refuses at first contact what PostgreSQL would refuse later, one connection at a time.
     pub fn check(&self, room: Room) -> Result<(), PlanError> {
+        let room = Room { taken: room.taken.saturating_add(self.watching), ..room };
         let (wanted, overlap, free) = (self.connections_total, self.overlap(), room.free());
         if wanted.saturating_add(overlap) <= free {
             return Ok(());

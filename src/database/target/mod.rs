@@ -73,6 +73,35 @@ pub fn configuration(target: &Target) -> Result<Option<Config>, SettingsError> {
     read(url, variables).map(Some).map_err(refuse)
 }
 
+/// The same for the address of replicas, which names at least one, and no kind of server that replicas are not.
+///
+/// # Errors
+/// As above.
+pub fn of_reads(target: &Target) -> Result<Option<Config>, SettingsError> {
+    let Target::Given { url, variables } = target else { return Ok(None) };
+    let refuse = |why: String| {
+        SettingsError::new(format!(
+            "--database-read-url cannot be used: {why}. It looks like \
+             postgres://user:password@host1:5432,host2:5432/database?load_balance_hosts=random"
+        ))
+    };
+    let url = url.as_deref().unwrap_or_default();
+    let names_one = own::take(url).ok().and_then(|(rest, _)| Driver::from_str(&rest).ok());
+    if names_one.is_some_and(|driver| driver.get_hosts().is_empty() && driver.get_hostaddrs().is_empty()) {
+        return Err(refuse("it names no host".into()));
+    }
+    let config = read(url, variables).map_err(refuse)?;
+    if config.standing().wants_writes() {
+        let word = config.standing().word();
+        return Err(refuse(format!(
+            "target_session_attrs={word} asks for a server that takes writes, and nothing is written there; leave it out, or say any, \
+             read-only, standby or prefer-standby"
+        )));
+    }
+    super::replicas::each(&config).map_err(refuse)?;
+    Ok(Some(config))
+}
+
 fn read(url: &str, variables: &PgVariables) -> Result<Config, String> {
     // An unescaped `@` in a password ends it for the driver; the rest must not be shown as a host, a database or a parameter.
     if is_url(url) && url.matches('@').count() > 1 {

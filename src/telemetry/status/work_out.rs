@@ -257,7 +257,7 @@ mod tests {
         let cpu_ns = requests * work_us * 1_000;
         let totals = Totals { cpu_ns, busy_ns: cpu_ns, ..Totals::read(&counters) };
         let pool = Pool { max_size: 4, size: 2, available: 1, waiting: 0, lanes: vec![3, 0] };
-        Worker { thread_id: Some(7), totals, state: State { open: 10, parked: 4, pool } }
+        Worker { thread_id: Some(7), totals, state: State { open: 10, parked: 4, pool, reads: None } }
     }
 
     fn sample(seconds: u64, workers: Vec<Worker>) -> Sample {

@@ -1,0 +1,97 @@
+//! What is known of the connections of a pool for exclusive checkouts, beside what the pool itself knows: the way to cancel what runs on
+//! one, its replica, and when it is too old.
+//!
+//! **Invariant:** a connection that a request has is ended only where its replica does not answer.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::{Object, ObjectId};
+use tokio::time::Instant;
+
+use super::connect::Line;
+use super::pool::PoolSettings;
+
+/// One entry for each connection.
+#[derive(Default)]
+pub(super) struct Lines(RefCell<HashMap<ObjectId, Entry>>);
+
+struct Entry {
+    line: Line,
+    /// When it is to be replaced, if ever.
+    expiry: Option<Instant>,
+    /// Whether a request has it.
+    is_out: bool,
+}
+
+impl Entry {
+    /// Whether its replica is left out.
+    fn is_left_out(&self) -> bool {
+        self.line.host.as_ref().is_some_and(|host| !host.is_in_use())
+    }
+}
+
+impl Lines {
+    /// A request has this connection, which was opened just now where it comes with its line; those that are gone are forgotten then.
+    pub(super) fn take(&self, object: &Object, opened: Option<Line>, settings: &PoolSettings) {
+        let mut lines = self.0.borrow_mut();
+        if let Some(line) = opened {
+            lines.retain(|_, entry| !entry.line.task.is_finished());
+            lines.insert(Object::id(object), Entry { line, expiry: settings.expiry(), is_out: true });
+        } else if let Some(entry) = lines.get_mut(&Object::id(object)) {
+            entry.is_out = true;
+        }
+    }
+
+    /// A request has this connection; whether it is not to be used any more: it is too old, or its replica is left out.
+    pub(super) fn is_worn(&self, object: &Object, settings: &PoolSettings) -> bool {
+        self.take(object, None, settings);
+        let is_old = |entry: &Entry| entry.expiry.is_some_and(|expiry| expiry <= Instant::now());
+        let lines = self.0.borrow();
+        let entry = lines.get(&Object::id(object));
+        entry.is_some_and(|entry| entry.is_left_out() || is_old(entry))
+    }
+
+    /// Nobody has this connection any longer; says whether its replica is left out. A request was served on it, or else it was just opened.
+    pub(super) fn give_back(&self, object: &Object, has_served: bool) -> bool {
+        let mut lines = self.0.borrow_mut();
+        let Some(entry) = lines.get_mut(&Object::id(object)) else { return false };
+        entry.is_out = false;
+        if let Some(host) = &entry.line.host {
+            host.note_served(u64::from(has_served));
+        }
+        entry.is_left_out()
+    }
+
+    /// Forgets a connection; gives its line.
+    pub(super) fn remove(&self, object: &Object) -> Option<Line> {
+        self.0.borrow_mut().remove(&Object::id(object)).map(|entry| entry.line)
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    /// Leaves replicas that are not in use any more: connections that nobody uses are closed, and those to a replica that does not answer
+    /// as well. What runs elsewhere goes on, and its connection is closed as it comes back.
+    pub(super) fn keep_to_hosts_in_use(&self) {
+        for entry in self.0.borrow().values().filter(|entry| entry.is_left_out()) {
+            let is_gone = entry.line.host.as_ref().is_some_and(|host| host.is_gone());
+            if is_gone || !entry.is_out {
+                entry.line.task.abort();
+            }
+        }
+    }
+
+    /// Closes the connections that nobody uses to the replica that this one was to.
+    pub(super) fn leave_host_of(&self, object: &Object) {
+        let lines = self.0.borrow();
+        let host = |entry: &Entry| entry.line.host.as_ref().map(Arc::as_ptr);
+        let Some(ours) = lines.get(&Object::id(object)).and_then(host) else { return };
+        for entry in lines.values().filter(|entry| !entry.is_out && host(entry) == Some(ours)) {
+            entry.line.task.abort();
+        }
+    }
+}
