@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(1);
 fn a_replica_that_lags_is_left_out_within_a_second_of_the_limit_and_taken_back() {
     let (primary, standby) = pair();
     let (admin, other) = (primary.administer("rows"), standby.administer("rows"));
-    mark(&admin, 1);
+    mark_both(&admin, &standby, 1);
     let server = serve(primary.port(), &[standby.port()], "").args(&["--max-replica-lag", "1s"]).start();
     let mut client = server.connect();
     let readers = Readers::start(server.address(), &["/db", "/queries?queries=5"], 2);
@@ -58,7 +58,7 @@ fn an_idle_primary_is_no_lag_and_a_replica_that_receives_nothing_lags() {
     let standby = Standby::through(&primary, way.port());
     wait_until_followed(&primary, 1);
     let admin = primary.administer("rows");
-    mark(&admin, 1);
+    mark_both(&admin, &standby, 1);
     let server = serve(primary.port(), &[standby.port()], "").args(&["--max-replica-lag", "2s"]).start();
     let mut client = server.connect();
     wait_for_mark("rows of before", &mut client, 1);

@@ -68,7 +68,7 @@ fn a_replica_that_is_killed_under_load_costs_no_request_in_every_way_of_asking()
         "the same with --reads replica-only",
         format!("{reads} reads, none failed; sessions again after {back:?}"),
     );
-    let (reads, back) = lose_one(&primary, &standbys, &["--processes", "2", "--workers", "1"]);
+    let (reads, back) = lose_one(&primary, &standbys, &["--processes", "2"]);
     figure("the same in two processes", format!("{reads} reads, none failed; sessions again after {back:?}"));
 }
 

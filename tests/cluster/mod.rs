@@ -71,6 +71,16 @@ fn mark(admin: &Session, number: i32) {
     admin.run(&format!("UPDATE world SET randomnumber = {number}"));
 }
 
+/// The same, and waits until the standby has it too.
+fn mark_both(admin: &Session, standby: &Standby, number: i32) {
+    mark(admin, number);
+    let other = standby.administer("rows");
+    wait_until("the replay", PATIENCE, || {
+        let marked = format!("SELECT count(*) FROM world WHERE randomnumber = {number}");
+        (other.number(&marked) == 10_000).then_some(())
+    });
+}
+
 /// The number that all rows have that one request reads; none where some were read before a mark was set, and some after.
 fn read_mark(client: &mut Client) -> Option<i32> {
     let response = client.get("/queries?queries=20");

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** as of the folder.
 
-use super::{WAYS, figure, mark, pair, read_mark, said, serve, sessions, url, wait_for_mark};
+use super::{WAYS, figure, mark, mark_both, pair, read_mark, said, serve, sessions, url, wait_for_mark};
 use crate::harness::{PATIENCE, ServerSetup, unused_port, wait_until, worlds};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 fn reads_go_to_a_replica_and_updates_to_the_primary_in_every_way_of_asking() {
     let (primary, standby) = pair();
     let (admin, other) = (primary.administer("rows"), standby.administer("rows"));
-    mark(&admin, 1);
+    mark_both(&admin, &standby, 1);
     let servers = WAYS.map(|way| {
         let setup = serve(primary.port(), &[standby.port()], "").args(way);
         let server = setup.args(&["--max-replica-lag", "1h"]).start();
