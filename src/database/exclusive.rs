@@ -28,9 +28,10 @@ use super::lines::Lines;
 use super::places::{Place, Places};
 use super::pool::{self, PoolSettings};
 use super::queue::{self, Queue};
-use super::reach::{Member, Reach, Trouble};
+use super::reach::{Reach, Trouble};
 use super::replaced::Replaced;
 use super::replicas::Fleet;
+use super::shown::Shown;
 use super::statements::Statements;
 use crate::telemetry::counters::WorkerCounters;
 
@@ -58,19 +59,6 @@ pub(super) struct Exclusive {
     lost: Cell<bool>,
     queue: Rc<Queue>,
     shown: Rc<Shown>,
-}
-
-/// What others see of the pool.
-struct Shown {
-    counters: Arc<WorkerCounters>,
-    /// Connections that requests have.
-    in_use: Cell<u32>,
-    /// How often all connections were given up for new ones.
-    renewals: Cell<u32>,
-    replaced: Replaced,
-    reach: Member,
-    /// Wakes the task that waits before it opens another connection, when there is none left.
-    alone: Notify,
 }
 
 /// One database connection for one request.
@@ -313,35 +301,6 @@ async fn forget_closed(ends: Ends, pool: Pool, shown: Rc<Shown>) {
             shown.reach.end();
             shown.alone.notify_one();
         }
-    }
-}
-
-impl Shown {
-    fn take_one(&self) {
-        let pool = &self.counters.pool;
-        if let Some(lane) = pool.lanes.get(self.in_use.get() as usize) {
-            lane.set(1);
-        }
-        self.in_use.set(self.in_use.get() + 1);
-        pool.available.set(pool.size.read().saturating_sub(self.in_use.get()));
-    }
-
-    fn give_back(&self) {
-        let pool = &self.counters.pool;
-        self.in_use.set(self.in_use.get() - 1);
-        if let Some(lane) = pool.lanes.get(self.in_use.get() as usize) {
-            lane.set(0);
-        }
-        pool.available.set(pool.size.read().saturating_sub(self.in_use.get()));
-    }
-
-    /// Looks how many connections there are, after one came or went; gives their number.
-    fn set_size(&self, pool: &Pool) -> u32 {
-        let size = u32::try_from(pool.status().size).unwrap_or(u32::MAX);
-        let gauges = &self.counters.pool;
-        gauges.size.set(size);
-        gauges.available.set(size.saturating_sub(self.in_use.get()));
-        size
     }
 }
 

@@ -45,6 +45,7 @@ mod replaced;
 pub mod replicas;
 pub mod schema;
 mod session;
+mod shown;
 mod standing;
 mod statements;
 mod steer;

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Readers, figure, mark, pair, primary, read_mark, said, serve, wait_for_mark, wait_until_followed,
+    Readers, figure, mark, mark_both, pair, primary, read_mark, said, serve, wait_for_mark,
+    wait_until_followed,
 };
 use crate::harness::{Forwarder, PATIENCE, Standby, expect_within, wait_until};
 
