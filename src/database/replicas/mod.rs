@@ -1,6 +1,6 @@
 //! Read replicas: which servers rows are read from, as far as all workers of a process share it.
 //!
-//! [`watch`] asks each server, and the primary, what it is and where it stands ([`ask`]); how far behind it is follows from that ([`lag`]),
+//! [`mod@watch`] asks each server, and the primary, what it is and where it stands ([`ask`]); how far behind it is follows from that ([`lag`]),
 //! and so does whether it is read from ([`judge`]). Workers choose among those that are in use when they open a session, and give
 //! sessions up at those that are left out. docs/replicas.md is for whoever runs it, docs/decisions/0019 says why it is so.
 //!
