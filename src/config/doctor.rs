@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::database::{DEFAULT_POOL_PER_CORE, Target, parse_most_per_core, resolve_target};
 use super::layers::SettingsError;
 use super::pgenv;
+use super::reads;
 use super::workers::MOST_PROCESSES;
 
 /// The question when nobody asks another: past the soft limit of 1024 descriptors that most systems give, and within what one
@@ -16,6 +17,9 @@ const DEFAULT_CONNECTIONS: u64 = 10_000;
 /// A hundred times a million: past any machine, short of where the arithmetic would overflow.
 const MOST_CONNECTIONS: u64 = 100_000_000;
 
+/// More machines than anybody runs before one database, and few enough for the arithmetic.
+const MOST_NODES: u32 = 100_000;
+
 /// Settings of `plimsoll doctor`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
@@ -24,7 +28,8 @@ const MOST_CONNECTIONS: u64 = 100_000_000;
                         plimsoll doctor --connections 1000000\n\
                         plimsoll doctor --connections 1000000 --clients here --apply\n\
                         plimsoll doctor --revert\n\
-                        plimsoll doctor --rate 1 --capacity 100000        100 000 clients of one request a second each"
+                        plimsoll doctor --rate 1 --capacity 100000        100 000 clients of one request a second each\n\
+                        plimsoll doctor --nodes 3 --database-url postgres://…    whether a database has room for three of these"
 )]
 pub struct DoctorArgs {
     /// Connections to hold at once [default: the clients that --capacity serves at --rate, else 10000]
@@ -36,6 +41,9 @@ pub struct DoctorArgs {
     /// Processes that serve [default: as many as the descriptor limit makes it take]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_PROCESSES))]
     pub processes: Option<u32>,
+    /// Machines like this one that serve from the same database: says whether it has room for the plans of all of them; count those of a rolling restart too
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_NODES)))]
+    pub nodes: Option<u32>,
     /// Source addresses of clients that run here [default: as many as the ports make it take]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sources: Option<u32>,
@@ -53,6 +61,9 @@ pub struct DoctorArgs {
     /// The database whose room is asked for, as for serve; without one that is not checked
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Where rows are read, as for serve; with --nodes
+    #[arg(long, value_name = "URL", env = "DATABASE_READ_URL", hide_env_values = true)]
+    pub database_read_url: Option<String>,
     /// Database connections for each core, as for serve
     #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_most_per_core)]
     pub pool_per_core: f64,
@@ -67,7 +78,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub apply: bool,
     /// Put back what --apply changed
-    #[arg(long, conflicts_with_all = ["apply", "write", "json"])]
+    #[arg(long, conflicts_with_all = ["apply", "write", "json", "nodes"])]
     pub revert: bool,
     /// Where --apply notes what it changed [default: plimsoll/doctor-undo.conf in /run, which a start of the machine empties as it resets the settings]
     #[arg(long, value_name = "PATH")]
@@ -110,6 +121,11 @@ impl DoctorArgs {
     /// The database that is named, by the same rule as for `serve`.
     pub fn target(&self) -> Result<Target, SettingsError> {
         Ok(resolve_target(self.database_url.as_deref(), pgenv::read_environment()?))
+    }
+
+    /// The replicas that are named, by the same rule as for `serve`.
+    pub fn reads(&self) -> Result<Option<Target>, SettingsError> {
+        reads::target(self.database_read_url.as_deref())
     }
 }
 
@@ -164,6 +180,8 @@ mod tests {
             &["--capacity", "1"],
             &["--revert", "--apply"],
             &["--revert", "--write", "x"],
+            &["--revert", "--nodes", "2"],
+            &["--nodes", "0"],
             &["--connections", "0"],
             &["--rate", "0", "--capacity", "1"],
             &["--rate", "NaN", "--capacity", "1"],

@@ -87,17 +87,24 @@ impl ReadsArgs {
         Ok(())
     }
 
-    /// The replicas, if any are named. What is said of the primary alone, its host and kind, does not fill what their address leaves open.
+    /// The replicas, if any are named.
     ///
     /// # Errors
     /// A service that is named and not found.
     pub fn target(&self) -> Result<Option<Target>, SettingsError> {
-        let Some(url) = self.database_read_url.clone() else { return Ok(None) };
-        let all = pgenv::read_environment()?;
-        let variables =
-            PgVariables { host: None, port: None, target_session_attrs: None, service: None, ..all };
-        Ok(Some(Target::Given { url: Some(url), variables: Box::new(variables) }))
+        target(self.database_read_url.as_deref())
     }
+}
+
+/// The replicas of this address. What is said of the primary alone, its host and kind, does not fill what their address leaves open.
+///
+/// # Errors
+/// A service that is named and not found.
+pub(super) fn target(url: Option<&str>) -> Result<Option<Target>, SettingsError> {
+    let Some(url) = url.map(str::to_owned) else { return Ok(None) };
+    let all = pgenv::read_environment()?;
+    let variables = PgVariables { host: None, port: None, target_session_attrs: None, service: None, ..all };
+    Ok(Some(Target::Given { url: Some(url), variables: Box::new(variables) }))
 }
 
 fn parse_max_lag(text: &str) -> Result<Duration, String> {

@@ -9,6 +9,7 @@ mod answers;
 mod changes;
 mod limits;
 mod machine;
+mod nodes;
 
 use serde_json::Value;
 

@@ -45,7 +45,7 @@ const THOUSAND: [&str; 2] = ["1", "1024"];
 const BEYOND_THOUSAND: [&str; 2] = ["0", "1025"];
 const HOLD: &str = "load http://a --hold=10";
 
-const BOUNDS: [Bound; 63] = [
+const BOUNDS: [Bound; 64] = [
     bound("serve", "port", PORTS, BEYOND_PORTS),
     bound("serve", "processes", THOUSAND, BEYOND_THOUSAND),
     bound("serve", "workers", THOUSAND, BEYOND_THOUSAND),
@@ -79,6 +79,7 @@ const BOUNDS: [Bound; 63] = [
     bound("pool resume", "port", PORTS, BEYOND_PORTS),
     bound("doctor", "connections", ["1", "100000000"], ["0", "100000001"]),
     bound("doctor", "processes", THOUSAND, BEYOND_THOUSAND),
+    bound("doctor", "nodes", ["1", "100000"], ["0", "100001"]),
     bound("doctor", "sources", COUNT, BEYOND_COUNT),
     bound("doctor", "ports", ["1", "65535"], ["0", "65536"]),
     bound("doctor --capacity=1", "rate", ["0.001", "1000000000"], ["0.0009", "1000000001"]),

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::nodes::{self, Nodes};
 use crate::kernel::judge::costs::{PROCESS_BYTES, SPARE_BYTES};
 use crate::kernel::judge::{Clients, Finding, Mend, Question, State, Verdict};
 
@@ -21,6 +22,7 @@ struct Answer<'a> {
     processes: Processes,
     memory: Memory,
     capacity: Option<Capacity>,
+    nodes: Option<nodes::Answer<'a>>,
     findings: Vec<Line<'a>>,
 }
 
@@ -69,7 +71,7 @@ struct Remedy {
 }
 
 /// One object, indented, with a line end.
-pub(super) fn render(question: &Question, verdict: &Verdict) -> String {
+pub(super) fn render(question: &Question, verdict: &Verdict, nodes: Option<&Nodes>) -> String {
     let answer = Answer {
         version: VERSION,
         connections: question.connections,
@@ -77,7 +79,7 @@ pub(super) fn render(question: &Question, verdict: &Verdict) -> String {
             Clients::Elsewhere => "elsewhere",
             Clients::Here => "here",
         },
-        fits: verdict.fits(),
+        fits: super::fits(verdict, nodes),
         holds_connections: verdict.ceiling.as_ref().map(|ceiling| ceiling.connections),
         stopped_by: verdict.ceiling.as_ref().map(|ceiling| ceiling.stopped_by),
         processes: Processes {
@@ -99,6 +101,7 @@ pub(super) fn render(question: &Question, verdict: &Verdict) -> String {
             requests_per_second_per_client: load.rate_per_second,
             clients_served: load.clients_served(),
         }),
+        nodes: nodes.map(Nodes::answer),
         findings: verdict.findings.iter().map(line).collect(),
     };
     // Strings and numbers only: nothing that JSON cannot hold.

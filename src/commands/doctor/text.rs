@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::nodes::Nodes;
 use crate::commands::screen::figures::{GLUE, count};
 use crate::commands::screen::prose::wrap;
 use crate::kernel::judge::costs::PROCESS_BYTES;
@@ -25,7 +26,7 @@ const RED: &str = "1;31";
 const DIM: &str = "2";
 
 /// All of it.
-pub(super) fn render(question: &Question, verdict: &Verdict, colours: bool) -> String {
+pub(super) fn render(question: &Question, verdict: &Verdict, nodes: Option<&Nodes>, colours: bool) -> String {
     let paint = |colour: &str, text: &str| {
         if colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     };
@@ -59,8 +60,17 @@ pub(super) fn render(question: &Question, verdict: &Verdict, colours: bool) -> S
     }
     text.push('\n');
     text.push_str(&sums(question, verdict));
-    let colour = if verdict.fits() { GREEN } else { RED };
-    let _ = writeln!(text, "{}", paint(colour, &last_line(question, verdict)));
+    let mut verdict_line = last_line(question, verdict);
+    if let Some(nodes) = nodes {
+        text.insert_str(text.trim_end().len() + 1, &nodes.text());
+        verdict_line = if nodes.fit() {
+            format!("{verdict_line} {}", nodes.verdict())
+        } else {
+            format!("{} {verdict_line}", nodes.verdict())
+        };
+    }
+    let colour = if super::fits(verdict, nodes) { GREEN } else { RED };
+    let _ = writeln!(text, "{}", paint(colour, &verdict_line));
     text
 }
 

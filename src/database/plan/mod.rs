@@ -9,9 +9,11 @@
 use std::num::NonZeroU32;
 
 mod error;
+mod nodes;
 pub mod sides;
 
 pub use error::{PlanError, Room};
+pub use nodes::{Demand, Sum, Uses};
 
 /// The multipliers that suit work that waits on a database.
 const SUITABLE: std::ops::RangeInclusive<f64> = 3.0..=6.0;
