@@ -1,5 +1,5 @@
 # What to type here. Each target is the command itself; what a line cannot hold is a script of a page in scripts/.
-.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults cluster-test fuzz sbom reproducible soak
+.PHONY: run test check advisories bench compare-topologies million burdened steering instructions syscalls upheaval faults cluster-test cluster-faults check-manifests fuzz sbom reproducible soak
 
 # Serves on http://127.0.0.1:8080 from a PostgreSQL of its own.
 run:
@@ -144,3 +144,12 @@ cluster-test: OUT ?= docs/results/cluster
 cluster-test:
 	scripts/prepare
 	scripts/long-tests cluster $(OUT)
+
+# Brings deploy/cluster up by Docker, loses one part of it after the other under load, and takes it down again: some three minutes, as root.
+cluster-faults: OUT ?= docs/results/cluster/compose
+cluster-faults:
+	scripts/cluster-faults $(OUT)
+
+# Holds deploy/kubernetes against the API's schemas: kubernetes-validate, of a version that is named there.
+check-manifests:
+	scripts/check-manifests

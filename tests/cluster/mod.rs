@@ -8,8 +8,10 @@
 
 mod age;
 mod failover;
+mod haproxy;
 mod lag;
 mod loss;
+mod manifests;
 mod sides;
 
 use std::fmt::Display;
