@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Command;
 
+use crate::harness::{Client, ServerSetup, unused_port};
+
 /// Names that are no settings of ours, by their beginning: those of PostgreSQL's image, of its tools, of our scripts in these files, and of the log.
 const OTHERS: [&str; 9] = [
     "POSTGRES_",
@@ -96,5 +98,33 @@ fn every_flag_that_a_manifest_names_is_one_of_ours() {
             let known = flags.iter().any(|flag| flag == word) || others.contains(&word);
             assert!(known, "{}: {word} is no flag", file.display());
         }
+    }
+}
+
+#[test]
+fn the_metrics_that_the_autoscaler_goes_by_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes");
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect("a manifest");
+    let rule = read("prometheus-adapter.example.yaml");
+    let (_, made) = rule.split_once("as: ").expect("the name of what the rule makes");
+    let made = made.lines().next().unwrap_or_default();
+    let wanted = format!("name: {made}\n");
+    assert!(read("horizontalpodautoscaler.yaml").contains(&wanted), "the autoscaler asks for no {made}");
+    let server = ServerSetup::with_url(&format!("postgres://nobody@127.0.0.1:{}/none", unused_port()))
+        .env("PLIMSOLL_ADMIN", "127.0.0.1:0")
+        .start();
+    let mut client = Client::connect(server.admin_address());
+    client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let response = client.receive();
+    let of_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    let code = rule.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let names: Vec<&str> = code.flat_map(|line| words(line, of_name)).collect();
+    let used: Vec<&&str> =
+        names.iter().filter(|name| name.starts_with("plimsoll_") && **name != made).collect();
+    assert!(used.len() >= 3, "{used:?}");
+    for name in used {
+        let is_sample =
+            |line: &str| line.strip_prefix(*name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        assert!(response.text().lines().any(is_sample), "/metrics has no {name}:\n{}", response.text());
     }
 }
