@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_postgres::{CancelToken, Client, Connection, Error};
@@ -23,9 +23,9 @@ use super::dial::{self, Address};
 use super::failing::failed;
 use super::hosts::{self, Driving, Manner, Opened, Silent};
 use super::pool::PoolSettings;
+use super::pooler;
 use super::reach::{Open, Reach};
 use super::replicas::{Fleet, ReadHost, Seat};
-use super::tls::Handed;
 use super::wire::Pipeline;
 use crate::config::database::{Driver, Statements};
 
@@ -39,6 +39,11 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 const SHORTEST_SHARE: Duration = Duration::from_millis(500);
 /// How much longer than a request PostgreSQL waits before it ends a statement by itself, should the cancel be lost.
 const STATEMENT_MARGIN: Duration = Duration::from_millis(500);
+
+/// A pooler lets a client in before it has a server for it.
+const SILENT_AFTER_LOGIN: &str = "it let us in and did not answer in time; a pooler that stands in between has no server to spare \
+                                  (PgBouncer: raise default_pool_size, or lower --pool-per-core or DATABASE_MAX_CONN), or does \
+                                  not reach its own";
 
 /// The longest `statement_timeout` that PostgreSQL takes: its number of milliseconds is an `int4`.
 const LONGEST_STATEMENT_TIMEOUT: Duration = Duration::from_millis(2_147_483_647);
@@ -83,8 +88,8 @@ pub(super) struct Connector {
     patience: Duration,
     silent: Silent,
     driver: Driver,
-    /// What is said on each connection first; nothing where the next statement may meet another session.
-    settings: Option<String>,
+    /// What is asked on each connection first, and set; nothing is set where the next statement may meet another session.
+    greeting: String,
     reach: Arc<Reach>,
     /// Where connections are opened, if not where the configuration says.
     reads: Option<Arc<Fleet>>,
@@ -103,26 +108,32 @@ pub(super) struct Line {
     address: Address,
     /// The replica that it is at, if it is at one.
     pub(super) host: Option<Arc<ReadHost>>,
+    /// Whether a pooler stands in between.
+    pub(super) is_pooled: bool,
     config: Config,
 }
 
 impl Line {
     /// Ends the connection with all that is pending on it, and asks PostgreSQL to stop working on it.
     pub(super) fn end(&self, token: CancelToken) {
+        if self.is_pooled {
+            self.pipeline.keep_socket();
+        }
         self.task.abort();
         let line = self.clone();
         tokio::task::spawn_local(async move {
             // PostgreSQL may be gone, and then there is nothing to cancel.
             let _ = tokio::time::timeout(CANCEL_TIMEOUT, line.cancel(token)).await;
+            line.pipeline.let_socket_go();
         });
     }
 
-    async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
-        match dial::dial(&self.address, &self.config).await {
-            // Whether the socket is secured was settled above, whatever the token has in mind.
-            Ok(socket) => token.cancel_query_raw(socket, Handed(None)).await,
-            Err(error) => Err(failed(error, &self.config).await),
-        }
+    /// Asks to have what runs cancelled, and waits until the request was taken, or passed on: the connection ends with it.
+    async fn cancel(&self, token: CancelToken) -> io::Result<()> {
+        let mut socket = dial::dial(&self.address, &self.config).await?;
+        socket.write_all(&pooler::cancel_request(token).await?).await?;
+        socket.flush().await?;
+        socket.read(&mut [0]).await.map(drop)
     }
 }
 
@@ -168,7 +179,11 @@ impl Connector {
             config: settings.config.clone(),
             silent: Silent::default(),
             driver: settings.driver,
-            settings: is_cached.then(|| session_settings(settings.wait + STATEMENT_MARGIN)),
+            greeting: if is_cached {
+                session_settings(settings.wait + STATEMENT_MARGIN)
+            } else {
+                pooler::WHO.to_owned()
+            },
             reach,
             reads: settings.reads.clone(),
             newest: Newest::default(),
@@ -196,9 +211,12 @@ impl Connector {
             None => (hosts::open(&self.config, &manner).await?, None),
             Some(fleet) => fleet.open_session(&manner).await.map(|(opened, seat)| (opened, Some(seat)))?,
         };
-        if let Some(settings) = &self.settings {
-            opened.ask(async |client| client.batch_execute(settings).await).await?;
-        }
+        let greeting = opened.ask(async |client| pooler::stands_between(client, &self.greeting).await);
+        let Ok(is_pooled) = tokio::time::timeout(self.patience, greeting).await else {
+            let silent = io::Error::new(io::ErrorKind::TimedOut, SILENT_AFTER_LOGIN);
+            return Err(failed(silent, &self.config).await);
+        };
+        let is_pooled = is_pooled?;
         let Opened { client, driving, pipeline, address, open } = opened;
         let ends = self.ends.clone();
         let host = seat.as_ref().map(|seat| Arc::clone(seat.host()));
@@ -208,7 +226,7 @@ impl Connector {
             Driving::Plain(session) => spawn(drive(session, (open, seat), ends)),
             Driving::Secured(session) => spawn(drive(session, (open, seat), ends)),
         };
-        let line = Line { task: task.abort_handle(), pipeline, address, host, config };
+        let line = Line { task: task.abort_handle(), pipeline, address, host, is_pooled, config };
         self.newest.put(line);
         Ok((client, task))
     }
@@ -260,9 +278,10 @@ where
 fn session_settings(statement_timeout: Duration) -> String {
     let most = statement_timeout.as_millis().min(LONGEST_STATEMENT_TIMEOUT.as_millis());
     format!(
-        "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), \
+        "{}, set_config('plan_cache_mode', 'force_generic_plan', false), \
                 (SELECT set_config(name, '{most}', false) FROM pg_catalog.pg_settings \
-                  WHERE name = 'statement_timeout' AND source <> 'client' AND setting::int8 NOT BETWEEN 1 AND {most})"
+                  WHERE name = 'statement_timeout' AND source <> 'client' AND setting::int8 NOT BETWEEN 1 AND {most})",
+        pooler::WHO
     )
 }
 

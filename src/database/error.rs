@@ -7,6 +7,7 @@ use std::io;
 use tokio_postgres::error::{Severity, SqlState};
 
 use super::failing::Several;
+use super::pooler;
 use super::reach::Trouble;
 use crate::telemetry::labels::DatabaseFailure;
 
@@ -138,12 +139,22 @@ impl Refusal {
 
 impl Refusal {
     fn trouble(&self, why: String) -> Trouble {
-        if self.is_away() { Trouble::away(why) } else { Trouble::coded(self.code.code(), why) }
+        if self.is_away() { Trouble::away(why) } else { Trouble::coded(self.meaning(), why) }
+    }
+
+    /// The SQLSTATE of PostgreSQL's own words for it, which a pooler does not use; empty where one says that the database is away.
+    fn meaning(&self) -> &str {
+        pooler::read(&self.code, &self.message).map_or(self.code.code(), |(code, _)| code)
+    }
+
+    fn mend(&self) -> &'static str {
+        pooler::read(&self.code, &self.message).map_or_else(|| mend(&self.code), |(_, mend)| mend)
     }
 
     /// Starting up, shutting down, ended by an administrator or a crash (57P), or the way to it (08): it is away.
     fn is_away(&self) -> bool {
-        ["57P", "08"].iter().any(|class| self.code.code().starts_with(class))
+        let code = self.meaning();
+        code.is_empty() || ["57P", "08"].iter().any(|class| code.starts_with(class))
     }
 
     /// What PostgreSQL said, without what mends it.
@@ -154,7 +165,7 @@ impl Refusal {
     /// How much it tells where several servers refuse: that one has no connection to give (class 53) is not mended by another's giving
     /// one, and that one is away is the least.
     pub(super) fn rank(&self) -> (u8, &str) {
-        let code = self.code.code();
+        let code = self.meaning();
         let rank = if code.starts_with("53") { 0 } else { 1 + u8::from(self.is_away()) };
         (rank, code)
     }
@@ -162,7 +173,7 @@ impl Refusal {
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}{}", self.said(), mend(&self.code))
+        write!(formatter, "{}{}", self.said(), self.mend())
     }
 }
 
@@ -205,7 +216,7 @@ pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
 /// An error of PostgreSQL or of the driver in one line, with what mends it where we know.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     match (Several::of(error), refusal(error)) {
-        (Some(several), Some(refusal)) => format!("{several}{}", mend(&refusal.code)),
+        (Some(several), Some(refusal)) => format!("{several}{}", refusal.mend()),
         (Some(several), None) => several.to_string(),
         (None, Some(refusal)) => refusal.to_string(),
         (None, None) => words(error),
@@ -236,11 +247,8 @@ fn mend(code: &SqlState) -> &'static str {
         code if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => {
             "; pg_blocking_pids(pid) says for the sessions of pg_stat_activity who holds them up"
         }
-        code if *code == SqlState::INVALID_SQL_STATEMENT_NAME => {
-            "; behind a transaction pooler set --statements unnamed"
-        }
-        code if *code == SqlState::DUPLICATE_PSTATEMENT => {
-            "; behind a transaction pooler set --driver tokio-postgres and --statements unnamed"
+        code if *code == SqlState::INVALID_SQL_STATEMENT_NAME || *code == SqlState::DUPLICATE_PSTATEMENT => {
+            pooler::UNNAMED
         }
         _ => "",
     }

@@ -33,6 +33,7 @@ use super::replaced::Replaced;
 use super::replicas::Fleet;
 use super::shown::Shown;
 use super::statements::Statements;
+use crate::config::database::Statements as Mode;
 use crate::telemetry::counters::WorkerCounters;
 
 /// The part of a request's patience that is kept for its queries: begun later it would take its connection with it at its deadline.
@@ -117,7 +118,7 @@ impl Exclusive {
         let mut checkout = taken.map_err(|_| Error::Deadline)??;
         waiting.end();
         // Prepared when it was opened, and only looked up here.
-        let prepared = Statements::prepare(checkout.object()?, self.settings.statements, Works::default());
+        let prepared = checkout.prepare(self.settings.statements);
         let prepared = tokio::time::timeout_at(deadline, prepared).await;
         checkout.statements = prepared.map_err(|_| Error::Deadline)??;
         Ok(checkout)
@@ -166,7 +167,7 @@ impl Exclusive {
         self.shown.take_one();
         Checkout {
             object: Some(object),
-            statements: Statements::Unnamed,
+            statements: Statements::Unnamed(None),
             pool: self.pool.clone(),
             lines: Rc::clone(&self.lines),
             shown: Rc::clone(&self.shown),
@@ -196,10 +197,7 @@ impl Exclusive {
         if self.shown.replaced.opened(self.shown.set_size(&self.pool)) {
             self.shown.counters.reconnects.note();
         }
-        let prepared = async {
-            Statements::prepare(checkout.object()?, self.settings.statements, Works::default()).await
-        };
-        match tokio::time::timeout(self.settings.wait, prepared).await {
+        match tokio::time::timeout(self.settings.wait, checkout.prepare(self.settings.statements)).await {
             Ok(Ok(_)) => checkout.finish(),
             Ok(Err(error)) => {
                 return Err(error.trouble().unwrap_or_else(|| Trouble::away(error.to_string())));
@@ -307,6 +305,13 @@ async fn forget_closed(ends: Ends, pool: Pool, shown: Rc<Shown>) {
 impl Checkout {
     fn object(&self) -> Result<&Object, Error> {
         self.object.as_ref().ok_or(Error::Lost)
+    }
+
+    /// Prepares its statements, or finds them prepared.
+    async fn prepare(&self, mode: Mode) -> Result<Statements, Error> {
+        let object = self.object()?;
+        let is_pooled = self.lines.is_pooled(object);
+        Statements::prepare(object, mode, is_pooled, Works::default()).await
     }
 
     /// The connection to send on.

@@ -64,6 +64,11 @@ impl Lines {
         entry.is_left_out()
     }
 
+    /// Whether a pooler stands in between; where that is not known any more, it may.
+    pub(super) fn is_pooled(&self, object: &Object) -> bool {
+        self.0.borrow().get(&Object::id(object)).is_none_or(|entry| entry.line.is_pooled)
+    }
+
     /// Forgets a connection; gives its line.
     pub(super) fn remove(&self, object: &Object) -> Option<Line> {
         self.0.borrow_mut().remove(&Object::id(object)).map(|entry| entry.line)

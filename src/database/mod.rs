@@ -36,6 +36,7 @@ mod lines;
 mod places;
 pub mod plan;
 mod pool;
+mod pooler;
 pub mod probe;
 mod queue;
 mod reach;
@@ -51,6 +52,7 @@ mod statements;
 mod steer;
 pub mod target;
 mod tls;
+mod turns;
 mod wire;
 pub mod world;
 

@@ -3,11 +3,13 @@
 //! **Invariant:** each question has a connection of its own, and none is on the request path; no row of the service is read.
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::config::Config;
 use super::connect::{patience, session};
 use super::error::trouble;
 use super::plan::Room;
+use super::pooler;
 use super::reach::Trouble;
 use super::statements::{FORTUNES, WORLD_BY_ID};
 
@@ -37,6 +39,8 @@ pub struct Facts {
     pub room: Room,
     /// Whether it follows another.
     pub is_standby: bool,
+    /// Whether a pooler stands in between, whose own limits hold for our connections.
+    pub is_pooled: bool,
 }
 
 /// Connects once and asks; the error is one line for people.
@@ -44,13 +48,15 @@ pub(crate) async fn ask(config: &Config) -> Result<Facts, Trouble> {
     connect_and(config, ask_for_facts).await
 }
 
-/// Connects once and has the statements of the service that read parsed, which fails where they would fail.
+/// Connects once and asks the statements of the service that read for no row, which fails where they would fail. They get no name and
+/// are asked one after the other, as behind a transaction pooler.
 pub(crate) async fn try_out(config: &Config) -> Result<(), Trouble> {
-    let parse = async |client: Client| {
-        let parsed = tokio::try_join!(client.prepare(WORLD_BY_ID), client.prepare(FORTUNES));
-        parsed.map(drop)
+    let no_row = |statement: &str| format!("SELECT FROM ({statement}) AS asked LIMIT 0");
+    let ask = async |client: Client| {
+        client.query_typed(&no_row(WORLD_BY_ID), &[(&0_i32, Type::INT4)]).await?;
+        client.query_typed(&no_row(FORTUNES), &[]).await.map(drop)
     };
-    connect_and(config, parse).await
+    connect_and(config, ask).await
 }
 
 async fn connect_and<T>(
@@ -83,5 +89,6 @@ async fn ask_for_facts(client: Client) -> Result<Facts, tokio_postgres::Error> {
         version: version.split(' ').next().unwrap_or(version).to_owned(),
         room: Room { limit: count(limit), reserved: count(row.get(2)), taken: count(row.get(5)) },
         is_standby: row.get(6),
+        is_pooled: pooler::stands_between(&client, pooler::WHO).await?,
     })
 }

@@ -14,6 +14,7 @@ use super::direct::Direct;
 use super::error::Error;
 use super::fortune::{FortuneRows, Source};
 use super::lanes::{Work, Works};
+use super::turns::{Turn, Turns};
 use super::world::World;
 use crate::config::database::Statements as Mode;
 
@@ -30,8 +31,8 @@ const UPDATE_WORLD: &str = include_str!("../../sql/queries/update_world.sql");
 pub(super) enum Statements {
     /// Prepared on this connection.
     Cached { world_by_id: Prepared, fortunes: Prepared, update_worlds: Prepared },
-    /// Parsed anew each time: behind a transaction pooler the next query may meet another server process.
-    Unnamed,
+    /// Parsed anew each time: behind a transaction pooler the next query may meet another server process, and there they take turns.
+    Unnamed(Option<Turns>),
     /// Prepared on this connection, and sent past the driver.
     Direct(Direct),
 }
@@ -64,9 +65,14 @@ impl Prepared {
 
 impl Statements {
     /// Prepares what this connection will need, or finds it prepared; what work that is `held` needs is prepared later.
-    pub(super) async fn prepare(client: &ClientWrapper, mode: Mode, held: Works) -> Result<Self, Error> {
+    pub(super) async fn prepare(
+        client: &ClientWrapper,
+        mode: Mode,
+        is_pooled: bool,
+        held: Works,
+    ) -> Result<Self, Error> {
         if mode == Mode::Unnamed {
-            return Ok(Self::Unnamed);
+            return Ok(Self::Unnamed(is_pooled.then(Turns::default)));
         }
         let (world_by_id, fortunes, update_worlds) = tokio::try_join!(
             Prepared::new(client, WORLD_BY_ID, held.has(Work::Read)),
@@ -86,7 +92,7 @@ impl Statements {
                 };
                 world(client.query_opt(statement, &[&id]).await?)
             }
-            Self::Unnamed => read_world_unnamed(client, id).await,
+            Self::Unnamed(turns) => read_world_unnamed(turns.as_ref(), client, id).await,
             Self::Direct(direct) => direct.world(client, id).await,
         }
     }
@@ -101,7 +107,10 @@ impl Statements {
                 };
                 try_join_all(ids.iter().map(|id| read_world(client, statement, *id))).await
             }
-            Self::Unnamed => try_join_all(ids.iter().map(|id| read_world_unnamed(client, *id))).await,
+            Self::Unnamed(turns) => {
+                let read = |id: &i32| read_world_unnamed(turns.as_ref(), client, *id);
+                try_join_all(ids.iter().map(read)).await
+            }
             Self::Direct(direct) => direct.worlds(client, ids).await,
         }
     }
@@ -116,7 +125,12 @@ impl Statements {
                 };
                 Source::Driver(client.query(statement, &[]).await?)
             }
-            Self::Unnamed => Source::Driver(client.query_typed(FORTUNES, &[]).await?),
+            Self::Unnamed(turns) => {
+                let turn = begin(turns.as_ref(), client).await?;
+                let rows = client.query_typed(FORTUNES, &[]).await;
+                end(turn);
+                Source::Driver(rows?)
+            }
             Self::Direct(direct) => Source::Direct(direct.fortunes(client).await?),
         }))
     }
@@ -137,9 +151,9 @@ impl Statements {
                 client.execute(statement, &[&ids, &numbers]).await?;
             }
             // An unnamed statement's plan is always a custom one, and with it the array form deadlocks (see `connect`): one
-            // pipelined UPDATE for each row, in id order.
-            Self::Unnamed => {
-                let one = |(id, number): (&i32, &i32)| update_one(client, *id, *number);
+            // UPDATE for each row, in id order, pipelined where that may be.
+            Self::Unnamed(turns) => {
+                let one = |(id, number): (&i32, &i32)| update_one(turns.as_ref(), client, *id, *number);
                 try_join_all(ids.iter().zip(numbers).map(one)).await?;
             }
             Self::Direct(direct) => direct.update_worlds(ids, numbers).await?,
@@ -152,8 +166,26 @@ async fn read_world(client: &Client, statement: &Statement, id: i32) -> Result<W
     world(client.query_opt(statement, &[&id]).await?)
 }
 
-async fn read_world_unnamed(client: &Client, id: i32) -> Result<World, Error> {
-    world(client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await?)
+async fn read_world_unnamed(turns: Option<&Turns>, client: &Client, id: i32) -> Result<World, Error> {
+    let turn = begin(turns, client).await?;
+    let row = client.query_typed_opt(WORLD_BY_ID, &[(&id, Type::INT4)]).await;
+    end(turn);
+    world(row?)
+}
+
+/// Waits for a turn where they are taken.
+async fn begin<'a>(turns: Option<&'a Turns>, client: &'a Client) -> Result<Option<Turn<'a>>, Error> {
+    Ok(match turns {
+        Some(turns) => Some(turns.begin(client).await?),
+        None => None,
+    })
+}
+
+/// Ends it, if there is one, before the answer is looked at.
+fn end(turn: Option<Turn<'_>>) {
+    if let Some(turn) = turn {
+        turn.end();
+    }
 }
 
 fn world(row: Option<Row>) -> Result<World, Error> {
@@ -161,9 +193,12 @@ fn world(row: Option<Row>) -> Result<World, Error> {
     Ok(World { id: row.try_get(0)?, random_number: row.try_get(1)? })
 }
 
-async fn update_one(client: &Client, id: i32, number: i32) -> Result<(), Error> {
+async fn update_one(turns: Option<&Turns>, client: &Client, id: i32, number: i32) -> Result<(), Error> {
+    let turn = begin(turns, client).await?;
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::INT4), (&number, Type::INT4)];
-    client.execute_typed(UPDATE_WORLD, &parameters).await?;
+    let written = client.execute_typed(UPDATE_WORLD, &parameters).await;
+    end(turn);
+    written?;
     Ok(())
 }
 

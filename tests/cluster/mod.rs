@@ -12,6 +12,7 @@ mod haproxy;
 mod lag;
 mod loss;
 mod manifests;
+mod pgbouncer;
 mod sides;
 
 use std::fmt::Display;

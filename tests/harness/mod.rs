@@ -28,6 +28,7 @@ mod server;
 mod standby;
 
 pub(crate) use authority::{Authority, SecuredCluster, allow};
+pub(crate) use binaries::{command_for_postgres, unprivileged_user};
 pub(crate) use browser::{Browser, Window};
 pub(crate) use child::{Finished, Program};
 pub(crate) use client::Client;

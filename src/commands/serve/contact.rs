@@ -37,7 +37,8 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// What there is, for people.
     pub(super) fn describe(&self, facts: &Facts) -> String {
-        format!("PostgreSQL {} {}", facts.version, self.name)
+        let pooled = if facts.is_pooled { ", behind a pooler, whose limits hold" } else { "" };
+        format!("PostgreSQL {} {}{pooled}", facts.version, self.name)
     }
 
     /// The first look at the start, before any connection of ours is open: what it finds, or why the start ends.
@@ -134,8 +135,12 @@ async fn first_contact(config: &Config, patience: Option<Duration>) -> Result<Fa
     }
 }
 
-/// Holds the plan against what the server says; connections of our own are part of the plan, not in its way.
+/// Holds the plan against what the server says; connections of our own are part of the plan, not in its way. Those of a pooler are
+/// neither: what it keeps open is for us, and how many of ours it takes it says to nobody.
 pub(super) fn check(plan: &Plan, facts: &Facts, ours: u32) -> Result<(), Refused> {
+    if facts.is_pooled {
+        return Ok(());
+    }
     // Where ours are open, those that watch are there as well.
     let ours = if ours > 0 { ours.saturating_add(plan.watching()) } else { 0 };
     let room = Room { taken: facts.room.taken.saturating_sub(ours), ..facts.room };

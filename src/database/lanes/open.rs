@@ -78,7 +78,9 @@ async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
             Driver::Direct => {
                 Statements::Direct(Direct::prepare(&object, line.pipeline.clone(), held).await?)
             }
-            Driver::TokioPostgres => Statements::prepare(&object, lanes.settings.statements, held).await?,
+            Driver::TokioPostgres => {
+                Statements::prepare(&object, lanes.settings.statements, line.is_pooled, held).await?
+            }
         })
     };
     let prepared = tokio::select! {

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 mod inbound;
+mod kept;
 mod pipe;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod properties;
@@ -110,7 +111,9 @@ impl AsyncWrite for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        lock(&self.pipe).close();
+        let mut pipe = lock(&self.pipe);
+        pipe.close();
+        pipe.kept.take(&self.socket);
     }
 }
 

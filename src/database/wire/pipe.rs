@@ -18,6 +18,7 @@ use slab::Slab;
 use tokio::io::AsyncWrite;
 
 use super::Socket;
+use super::kept::Kept;
 use super::rows::Rows;
 use crate::database::error::{Error, Refusal};
 
@@ -42,6 +43,8 @@ pub(super) struct Pipe {
     is_woken: bool,
     is_shared: bool,
     is_closed: bool,
+    /// Whether the socket outlives the wire.
+    pub(super) kept: Kept,
 }
 
 enum Asker {

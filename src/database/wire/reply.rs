@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
+use super::kept::Kept;
 use super::pipe::Pipe;
 use super::{Rows, lock};
 use crate::database::error::Error;
@@ -26,6 +27,16 @@ impl Pipeline {
     /// Lets the pipeline ask beside the driver. Only while the driver waits for nothing, after the connection's start.
     pub(in crate::database) fn share(&self) {
         lock(&self.0).share();
+    }
+
+    /// Has the socket stay open when the connection's task is gone, until it is let go.
+    pub(in crate::database) fn keep_socket(&self) {
+        lock(&self.0).kept = Kept::Wanted;
+    }
+
+    /// Closes the socket if it was kept.
+    pub(in crate::database) fn let_socket_go(&self) {
+        lock(&self.0).kept = Kept::Unwanted;
     }
 
     /// Asks `queries` questions, each with its own Sync, as `encode` writes them; `room` bytes is a guess at their rows.

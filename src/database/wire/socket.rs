@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
@@ -26,6 +27,15 @@ impl Socket {
     /// Whether it speaks TLS.
     pub(in crate::database) fn is_secured(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// A second handle to it.
+    pub(in crate::database) fn handle(&self) -> io::Result<socket2::Socket> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).try_clone(),
+            Self::Unix(stream) => SockRef::from(stream).try_clone(),
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0).try_clone(),
+        }
     }
 
     /// What binds a login to the certificate of the server at the other end.
