@@ -1,7 +1,7 @@
-//! More than one database server, with real replication: which of them is asked, and that nothing acknowledged is lost.
+//! More than one of something, as real processes: servers with real replication, nodes behind a balancer, poolers, members that take over.
 //!
 //! What takes long is ignored by `cargo test` and run by `make cluster-test`, one test after the other, beside everything else of this folder.
-//! docs/replicas.md says what is promised.
+//! docs/replicas.md says what is promised. What a test needs and does not find fails it, with the package to install.
 //!
 //! **Invariant:** where a row came from is told from the row itself: what is written on the primary while a standby's replay is paused
 //! stands on the primary alone.
@@ -12,6 +12,7 @@ mod haproxy;
 mod lag;
 mod loss;
 mod manifests;
+mod patroni;
 mod pgbouncer;
 mod sides;
 
