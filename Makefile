@@ -143,7 +143,7 @@ faults:
 cluster-test: OUT ?= docs/results/cluster
 cluster-test:
 	scripts/prepare
-	scripts/long-tests cluster $(OUT)
+	scripts/long-tests cluster $(OUT) live_page::hosts
 
 # Brings deploy/cluster up by Docker, loses one part of it after the other under load, and takes it down again: some three minutes, as root.
 cluster-faults: OUT ?= docs/results/cluster/compose

@@ -125,6 +125,9 @@ pub struct Process {
     /// The servers of the database, where reads go to others than writes.
     #[serde(default)]
     pub hosts: Vec<Host>,
+    /// Why requests that only read are refused, where they are.
+    #[serde(default)]
+    pub reads_trouble: Option<String>,
     /// Its workers, in order.
     pub workers: Vec<Worker>,
 }

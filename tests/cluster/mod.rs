@@ -14,6 +14,7 @@ mod loss;
 mod manifests;
 mod patroni;
 mod pgbouncer;
+mod shown;
 mod sides;
 
 use std::fmt::Display;
@@ -44,7 +45,7 @@ fn primary() -> Cluster {
 }
 
 /// The same with one standby that follows it.
-fn pair() -> (Cluster, Standby) {
+pub(crate) fn pair() -> (Cluster, Standby) {
     let primary = primary();
     let standby = Standby::of(&primary);
     wait_until_followed(&primary, 1);
@@ -66,17 +67,17 @@ fn url(ports: &[u16], parameters: &str) -> String {
 }
 
 /// The service, which writes to the first and reads from the others.
-fn serve(primary: u16, replicas: &[u16], parameters: &str) -> ServerSetup {
+pub(crate) fn serve(primary: u16, replicas: &[u16], parameters: &str) -> ServerSetup {
     ServerSetup::with_url(&url(&[primary], "")).env("DATABASE_READ_URL", url(replicas, parameters))
 }
 
 /// Gives every row on this server the same number.
-fn mark(admin: &Session, number: i32) {
+pub(crate) fn mark(admin: &Session, number: i32) {
     admin.run(&format!("UPDATE world SET randomnumber = {number}"));
 }
 
 /// The same, and waits until the standby has it too.
-fn mark_both(admin: &Session, standby: &Standby, number: i32) {
+pub(crate) fn mark_both(admin: &Session, standby: &Standby, number: i32) {
     mark(admin, number);
     let other = standby.administer("rows");
     wait_until("the replay", PATIENCE, || {

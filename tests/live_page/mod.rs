@@ -4,6 +4,7 @@
 
 mod away;
 mod figures;
+mod hosts;
 mod looks;
 mod words;
 

@@ -85,6 +85,50 @@ fn the_rule_is_judged_by_the_measured_multiplier() {
 }
 
 #[test]
+fn hosts_are_shown_where_reads_have_their_own_and_their_names_are_text() {
+    let mut stand = stand();
+    let is_hidden = "document.querySelector('#hosts-card').hidden";
+    assert_eq!(stand.browser.evaluate(is_hidden), json!(true), "reads go where writes do");
+    let host = |side: &str, at: &str, lag: Value, why: Value| {
+        json!({
+            "side": side, "at": at, "role": "standby", "lag_ms": lag, "in_use": why.is_null(), "left_out": why, "open": 3,
+            "served": 1_234, "served_rate": 12.5
+        })
+    };
+    let mut primary = host("writes", "db1:5432", Value::Null, json!("connection refused"));
+    for field in ["role", "served", "served_rate"] {
+        primary[field] = Value::Null;
+    }
+    let odd = "<img src=x onerror=alert(1)>:5432";
+    let hosts = json!([
+        primary,
+        host("reads", "db2:5432", json!(250), Value::Null),
+        host("reads", odd, json!(12_000), json!("<b>late</b>"))
+    ]);
+    show(&mut stand, &[("/hosts", hosts)]);
+    assert_eq!(stand.browser.evaluate(is_hidden), json!(false));
+    let cells = "JSON.stringify([...document.querySelectorAll('#hosts tbody tr')].map((row) => [...row.cells].map((cell) => cell.innerText)))";
+    let cells = stand.browser.evaluate(cells).as_str().expect("a text").replace('\u{202f}', " ");
+    let cells: Value = serde_json::from_str(&cells).expect("a list");
+    assert_eq!(
+        cells,
+        json!([
+            ["db1:5432", "writes", "–", "away", "–", "3", "–", "–"],
+            ["db2:5432", "reads", "standby", "in use", "250 ms", "3", "1,234", "12.5 /s"],
+            [odd, "reads", "standby", "left out", "12.0 s", "3", "1,234", "12.5 /s"]
+        ])
+    );
+    let why = format!("db1:5432 is away: connection refused\n{odd} is left out: <b>late</b>");
+    assert_eq!(text_of(&mut stand, "#left-out"), why);
+    assert_eq!(
+        stand.browser.evaluate("document.querySelectorAll('#hosts-card :is(img, b)').length"),
+        json!(0)
+    );
+    show(&mut stand, &[]);
+    assert_eq!(stand.browser.evaluate(is_hidden), json!(true));
+}
+
+#[test]
 fn what_is_told_is_shown_as_text_and_never_as_a_page() {
     let mut stand = stand();
     let reason = "the database is not reached: <img src=x onerror=alert(1)>";

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use plimsoll::telemetry::counters::WorkerCounters;
+use plimsoll::telemetry::hosts::Ended;
 use plimsoll::telemetry::labels::Route;
 use plimsoll::telemetry::snapshot::{Pool, Process, State, Totals, Worker};
 use plimsoll::telemetry::status::work_out::{point, work_out};
@@ -109,6 +110,7 @@ fn sample(second: u64, processes: u32, requests: u64) -> Sample {
         at_unix_ms: (1_000 + second) * 1_000,
         processes: (0..processes).map(process).collect(),
         ended: Totals::default(),
+        ended_reads: Ended::default(),
     }
 }
 

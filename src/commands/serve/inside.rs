@@ -78,6 +78,7 @@ impl Respondent for Inside {
             database_reached,
             database_open: open + self.reads.as_ref().map_or(0, |fleet| fleet.open()),
             hosts: self.reads.as_ref().map(|fleet| fleet.look(open)).unwrap_or_default(),
+            reads_trouble: self.reads.as_ref().and_then(|fleet| fleet.refusal()),
             paused: *self.brake.borrow(),
             resident_bytes: resident_bytes(),
             memory_limit_bytes: self.capacity.shortage().limit_bytes(),

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::telemetry::counters::WorkerCounters;
+use crate::telemetry::hosts::{Ended, Host, Role, Side};
 use crate::telemetry::labels::{CloseReason, Route};
 use crate::telemetry::snapshot::{Pool, Process, State, Totals, Worker};
 use crate::telemetry::status::work_out::{point, work_out};
@@ -15,6 +16,54 @@ pub(in crate::commands) fn busy(processes: u32, workers: u32) -> Status {
     let samples: Vec<Sample> = (0..5).map(|second| sample(second * 10, processes, workers)).collect();
     let history = samples.windows(2).map(|pair| point(&pair[0], &pair[1])).collect();
     work_out(&service(processes, workers), &samples[3], &samples[4], history)
+}
+
+/// One that reads from two servers, of which one is left out.
+pub(in crate::commands) fn replicated() -> Status {
+    let samples: Vec<Sample> = (3..5)
+        .map(|second| {
+            let mut sample = sample(second * 10, 1, 2);
+            sample.processes[0].hosts = hosts(second * 4_000);
+            for worker in &mut sample.processes[0].workers {
+                worker.state.reads = Some(worker.state.pool.clone());
+            }
+            sample
+        })
+        .collect();
+    work_out(&service(1, 2), &samples[0], &samples[1], Vec::new())
+}
+
+fn hosts(served: u64) -> Vec<Host> {
+    let near = Host {
+        side: Side::Reads,
+        at: "db2:5432".into(),
+        role: Some(Role::Standby),
+        lag_ms: Some(300),
+        in_use: true,
+        left_out: None,
+        open: 8,
+        served: Some(served),
+    };
+    let late = "it is 12.0 s behind the primary, and --max-replica-lag is 10s";
+    let far = Host {
+        at: "db3:5432".into(),
+        lag_ms: Some(12_000),
+        in_use: false,
+        left_out: Some(late.into()),
+        open: 0,
+        served: Some(90),
+        ..near.clone()
+    };
+    let primary = Host {
+        side: Side::Writes,
+        at: "db1:5432".into(),
+        role: Some(Role::Primary),
+        lag_ms: None,
+        open: 4,
+        served: None,
+        ..near.clone()
+    };
+    vec![primary, near, far]
 }
 
 /// One process whose two workers nobody asked anything.
@@ -57,6 +106,7 @@ fn sample(second: u64, processes: u32, workers: u32) -> Sample {
         at_unix_ms: (1_000 + second) * 1_000,
         processes: (0..processes).map(process).collect(),
         ended: Totals::default(),
+        ended_reads: Ended::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::commands::screen::line::{Line, Tone};
 use crate::commands::screen::prose::labelled;
 use crate::telemetry::by::{By, Label};
 use crate::telemetry::labels::StatusClass;
+use crate::telemetry::snapshot::Pool;
 use crate::telemetry::status::{Service, Status};
 
 /// All of them, for so many columns.
@@ -28,6 +29,9 @@ pub(in crate::commands) fn lines(status: &Status, columns: usize) -> Vec<Line> {
         ("connections", connections(status)),
     ] {
         lines.extend(labelled(label, Tone::Plain, &text, columns));
+        if let ("database", Some(reads)) = (label, &status.now.reads) {
+            lines.extend(labelled("replicas", Tone::Plain, &pool_in_words(reads, ""), columns));
+        }
     }
     if let Some(text) = failures(status) {
         lines.extend(labelled("failures", Tone::Bad, &text, columns));
@@ -59,11 +63,14 @@ fn topology(service: &Service) -> String {
 }
 
 fn database(status: &Status) -> String {
-    let (service, pool) = (&status.service, &status.now.pool);
+    let service = &status.service;
     let automatic = if service.automatic { ", sized by what is measured" } else { "" };
+    format!("--dispatch {}; {}", service.dispatch, pool_in_words(&status.now.pool, automatic))
+}
+
+fn pool_in_words(pool: &Pool, automatic: &str) -> String {
     format!(
-        "--dispatch {}; at most {}{automatic}: {} open, {} in use, {} waiting for one",
-        service.dispatch,
+        "at most {}{automatic}: {} open, {} in use, {} waiting for one",
         counted(pool.max_size.into(), "connection"),
         pool.size,
         pool.in_use(),
@@ -137,7 +144,7 @@ pub(in crate::commands) fn words<L: Label>(by: &By<L, u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::busy;
+    use super::super::fixture::{busy, replicated};
     use super::*;
     use crate::commands::screen::line::render;
     use crate::telemetry::labels::DatabaseFailure;
@@ -153,6 +160,13 @@ mod tests {
              requests     16 000 answered, 1 of them with 5xx; 0 in progress; 0.0 KiB in, 0.0 KiB out\n\
              connections  68 accepted; 60 open, 24 of them parked; 8 ended: 8 idle; 12.0 MiB of memory\n"
         );
+    }
+
+    #[test]
+    fn connections_to_replicas_have_a_line_of_their_own() {
+        let text = render(&lines(&replicated(), 120), false);
+        let expected = "in use, 0 requests waiting for one\nreplicas     at most 8 connections: 6 open, 4 in use, 0 requests waiting for one\n";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

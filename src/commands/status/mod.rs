@@ -1,6 +1,7 @@
 //! `plimsoll status`: how a running service does, as a table of its workers and in sentences.
 //!
-//! [`head`] says which service it is, [`workers`] is the table, [`wait`] what the measured wait says about the pool, [`page`] all of it.
+//! [`head`] says which service it is, [`workers`] is the table, [`servers`] the one of the
+//! database's servers, [`wait`] what the measured wait says about the pool, [`page`] all of it.
 //!
 //! **Invariant:** everything shown is from one page of the service, so that its numbers go together.
 
@@ -22,6 +23,7 @@ use crate::telemetry::status::Status;
 pub(super) mod fixture;
 pub(super) mod head;
 pub(super) mod page;
+pub(super) mod servers;
 pub(super) mod wait;
 pub(super) mod workers;
 

@@ -9,7 +9,7 @@ use crate::commands::screen::table::{Cell, Column, Table};
 use crate::telemetry::status::{Status, Times};
 
 use super::workers::Order;
-use super::{head, wait, workers};
+use super::{head, servers, wait, workers};
 
 /// A page whose rows can be cut where there is no room for all of them.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub(super) fn draw(status: &Status, columns: usize) -> Page {
     after.extend(notes(status, &laid.left_out, columns));
     after.push(Line::default());
     after.extend(times(status, columns));
+    after.extend(servers::lines(status, columns));
     after.push(Line::default());
     after.extend(skew(status, columns));
     for (label, text) in wait::explain(status) {
@@ -115,13 +116,15 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{busy, quiet};
+    use super::super::fixture::{busy, quiet, replicated};
     use super::*;
     use crate::commands::screen::line::render;
 
     #[test]
     fn a_page_fits_a_terminal_of_eighty_columns() {
-        for (status, columns) in [(busy(1, 2), 80), (busy(58, 1), 80), (quiet(), 80), (busy(2, 2), 56)] {
+        for (status, columns) in
+            [(busy(1, 2), 80), (busy(58, 1), 80), (quiet(), 80), (busy(2, 2), 56), (replicated(), 80)]
+        {
             let lines = draw(&status, columns).lines(None);
             let wide: Vec<_> = lines.iter().filter(|line| line.width() > columns).collect();
             assert!(wide.is_empty(), "{wide:?}");

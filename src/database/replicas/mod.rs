@@ -111,6 +111,14 @@ impl Fleet {
         self.is_in_use()
     }
 
+    /// Why requests that only read are refused; none where they are not.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let is_refused = self.is_for_replicas_only && !self.is_in_use();
+        is_refused.then(|| {
+            "reads are refused: no host of --database-read-url is in use, and --reads replica-only keeps them from the primary".into()
+        })
+    }
+
     /// Tells whenever another set of them is in use.
     pub(super) fn changes(&self) -> channel::Receiver<()> {
         self.changes.subscribe()

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use crate::telemetry::channel::Member;
+use crate::telemetry::hosts::Ended;
 use crate::telemetry::listing::{Filter, Listing};
 use crate::telemetry::questions::{Question, Reply, Respondent};
 use crate::telemetry::snapshot::{Process, Totals};
@@ -44,6 +45,7 @@ pub(super) enum Processes {
 pub(super) struct Crew {
     members: RefCell<Vec<Rc<Member>>>,
     ended: RefCell<Totals>,
+    ended_reads: RefCell<Ended>,
     /// Whether those who come are to be held back too.
     paused: Cell<bool>,
 }
@@ -62,9 +64,9 @@ impl Processes {
     }
 
     /// All processes as they are now, and what those that have ended had counted.
-    pub(super) async fn look(&self) -> (Vec<Process>, Totals) {
+    pub(super) async fn look(&self) -> (Vec<Process>, (Totals, Ended)) {
         match self {
-            Self::One(respondent) => (vec![respondent.snapshot()], Totals::default()),
+            Self::One(respondent) => (vec![respondent.snapshot()], <_>::default()),
             Self::Several(crew) => crew.look().await,
         }
     }
@@ -121,13 +123,16 @@ impl Crew {
         for worker in member.last().iter().flat_map(|process| &process.workers) {
             ended.add(&worker.totals.ended());
         }
+        let living: Vec<Process> = self.members().iter().filter_map(|member| member.last()).collect();
+        let had = member.last().map(|process| process.hosts).unwrap_or_default();
+        self.ended_reads.borrow_mut().add(&had, living.iter().flat_map(|process| &process.hosts));
     }
 
     fn members(&self) -> Vec<Rc<Member>> {
         self.members.borrow().clone()
     }
 
-    async fn look(&self) -> (Vec<Process>, Totals) {
+    async fn look(&self) -> (Vec<Process>, (Totals, Ended)) {
         let members = self.members();
         let asked = members.iter().map(|member| member.ask(Question::Snapshot, PATIENCE));
         let answered: Vec<bool> = join_all(asked).await.iter().map(Option::is_some).collect();
@@ -141,7 +146,7 @@ impl Crew {
             }
         }
         processes.sort_by_key(|process| (process.index, process.draining, process.pid));
-        (processes, self.ended.borrow().clone())
+        (processes, (self.ended.borrow().clone(), self.ended_reads.borrow().clone()))
     }
 
     async fn list(&self, filter: &Filter) -> Listing {

@@ -13,9 +13,10 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::change::Change;
 use super::crew::Processes;
+use crate::telemetry::hosts::Ended;
 use crate::telemetry::snapshot::Totals;
 use crate::telemetry::status::work_out::{point, reasons, work_out};
-use crate::telemetry::status::{Point, Sample, Service, Status};
+use crate::telemetry::status::{Point, Sample, Service, Status, notice};
 
 /// Points that the history holds at the most.
 const MOST_POINTS: usize = 300;
@@ -57,8 +58,13 @@ impl Office {
         changes: mpsc::Sender<Change>,
         probe: Probe,
     ) -> Self {
-        let nothing =
-            Sample { at_ns: 0, at_unix_ms: unix_ms(), processes: Vec::new(), ended: Totals::default() };
+        let nothing = Sample {
+            at_ns: 0,
+            at_unix_ms: unix_ms(),
+            processes: Vec::new(),
+            ended: Totals::default(),
+            ended_reads: Ended::default(),
+        };
         Self {
             service,
             processes,
@@ -109,14 +115,15 @@ impl Office {
             return Err(reasons);
         }
         let mut serving = now.processes.iter().filter(|process| !process.draining && !process.silent);
-        Ok(serving.find_map(|process| process.database_trouble.clone()))
+        let trouble = serving.find_map(|process| process.database_trouble.clone());
+        Ok(trouble.or_else(|| notice(&now)))
     }
 
     /// All processes as they are now.
     pub(super) async fn sample(&self) -> Sample {
-        let (processes, ended) = self.processes.look().await;
+        let (processes, (ended, ended_reads)) = self.processes.look().await;
         let at_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Sample { at_ns, at_unix_ms: unix_ms(), processes, ended }
+        Sample { at_ns, at_unix_ms: unix_ms(), processes, ended, ended_reads }
     }
 
     /// The same; and where no process has a database connection by which it would know, the database is asked.
@@ -126,7 +133,8 @@ impl Office {
         if serving().next().is_some() && serving().all(|process| process.database_open == 0) {
             let trouble = self.probe().await.err();
             for process in &mut sample.processes {
-                process.database_reached = trouble.is_none();
+                // Replicas serve what is only read, though nobody has asked for anything yet.
+                process.database_reached = trouble.is_none() || process.reads_elsewhere();
                 process.database_trouble.clone_from(&trouble);
             }
         }

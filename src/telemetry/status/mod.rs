@@ -1,17 +1,21 @@
 //! What people, pages and scripts are shown: `/status.json`, which `plimsoll status`, `top` and the live page read.
 //!
-//! [`work_out`](work_out::work_out) makes it of two [`Sample`]s; [`skew`] says how evenly connections came to the workers.
+//! [`work_out`](work_out::work_out) makes it of two [`Sample`]s; [`skew`] says how evenly connections came to the workers,
+//! [`servers`] how the database's servers do.
 //!
 //! **Invariant:** `version` changes when a field changes its meaning or goes; fields may be added.
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{Pool, Process, Totals};
+use super::hosts::{Ended, Host};
+use super::snapshot::{Pool, Process, Totals, Worker};
 use crate::tuning::littles_law::Implied;
 
+mod servers;
 pub mod skew;
 pub mod work_out;
 
+pub use servers::notice;
 pub use skew::AcceptSkew;
 
 /// The version of the format.
@@ -55,6 +59,8 @@ pub struct Sample {
     pub processes: Vec<Process>,
     /// What processes that have ended had counted.
     pub ended: Totals,
+    /// What they had sent to each server that is read from.
+    pub ended_reads: Ended,
 }
 
 /// The whole page.
@@ -80,6 +86,9 @@ pub struct Status {
     pub now: Now,
     /// Over the last while.
     pub recent: Rates,
+    /// The database's servers, where reads go to others than writes: the one that takes writes first, then those that are read from.
+    #[serde(default)]
+    pub hosts: Vec<HostStatus>,
     /// Each process.
     pub processes: Vec<ProcessStatus>,
     /// How evenly connections came to the workers.
@@ -103,6 +112,19 @@ pub struct Now {
     pub resident_bytes: u64,
     /// The database connections.
     pub pool: Pool,
+    /// Those to replicas, where reads have their own; `pool` holds none of them.
+    #[serde(default)]
+    pub reads: Option<Pool>,
+}
+
+/// One of the database's servers, as all processes together see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostStatus {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub host: Host,
+    /// Requests sent there a second, over the last while; not counted for writes.
+    pub served_rate: Option<f64>,
 }
 
 /// What happened in a while, for each second of it.
@@ -190,6 +212,9 @@ pub struct WorkerStatus {
     pub in_flight: u64,
     /// Its database connections.
     pub pool: Pool,
+    /// Those to replicas, where reads have their own.
+    #[serde(default)]
+    pub reads: Option<Pool>,
     /// Over the last while.
     pub recent: Rates,
 }
@@ -223,4 +248,18 @@ pub struct Point {
     pub pool_in_use: u32,
     /// Requests that wait for one.
     pub pool_waiting: u32,
+}
+
+impl Sample {
+    /// All workers, process by process.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.processes.iter().flat_map(|process| &process.workers)
+    }
+
+    /// What all workers have counted, those that have ended included.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.ended.clone();
+        self.workers().for_each(|worker| totals.add(&worker.totals));
+        totals
+    }
 }

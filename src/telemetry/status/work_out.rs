@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use super::{
-    AcceptSkew, Now, Point, ProcessStatus, Rates, Sample, Service, Status, Times, VERSION, WorkerStatus, skew,
+    AcceptSkew, Now, Point, ProcessStatus, Rates, Sample, Service, Status, Times, VERSION, WorkerStatus,
+    servers, skew,
 };
 use crate::telemetry::histogram::Distribution;
 use crate::telemetry::labels::StatusClass;
-use crate::telemetry::snapshot::{Process, Totals, Worker};
+use crate::telemetry::snapshot::{Process, Totals};
 use crate::tuning::littles_law::{self, Implied, Measured};
 
 /// Works the page out: of how it is now, of what came since `earlier`, and of what the history holds.
@@ -38,6 +39,7 @@ pub fn work_out(service: &Service, earlier: &Sample, now: &Sample, history: Vec<
         implied: imply(&recent, service.cores),
         totals,
         recent,
+        hosts: servers::show(earlier, now, seconds),
         processes,
         accept_skew: accept_skew(earlier, now, service),
         history,
@@ -68,20 +70,6 @@ pub fn point(earlier: &Sample, now: &Sample) -> Point {
     }
 }
 
-impl Sample {
-    /// All workers, process by process.
-    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
-        self.processes.iter().flat_map(|process| &process.workers)
-    }
-
-    /// What all workers have counted, those that have ended included.
-    pub fn totals(&self) -> Totals {
-        let mut totals = self.ended.clone();
-        self.workers().for_each(|worker| totals.add(&worker.totals));
-        totals
-    }
-}
-
 /// Why the service should get no requests now; empty where it may.
 pub fn reasons(now: &Sample) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -98,6 +86,9 @@ pub fn reasons(now: &Sample) -> Vec<String> {
         && !serving.iter().any(|process| process.database_reached)
     {
         reasons.push(format!("the database is not reached: {trouble}"));
+    }
+    if serving.iter().all(|process| process.reads_trouble.is_some()) {
+        reasons.extend(serving.first().and_then(|process| process.reads_trouble.clone()));
     }
     reasons.extend(serving.iter().find_map(|process| process.memory_trouble.clone()));
     let is_full = |process: &&&Process| {
@@ -132,6 +123,7 @@ fn show(process: &Process, before: Option<&Process>, seconds: f64) -> ProcessSta
             errors: worker.totals.requests_of(StatusClass::ServerError),
             in_flight: worker.totals.in_flight(),
             pool: worker.state.pool.clone(),
+            reads: worker.state.reads.clone(),
             recent: rates(&since, seconds, 1),
         }
     });
@@ -152,6 +144,9 @@ fn now_of(now: &Sample, totals: &Totals) -> Now {
         state.open += worker.state.open;
         state.parked += worker.state.parked;
         state.pool.add(&worker.state.pool);
+        if let Some(reads) = &worker.state.reads {
+            state.reads.get_or_insert_default().add(reads);
+        }
     }
     state.resident_bytes = now.processes.iter().filter_map(|process| process.resident_bytes).sum();
     state
@@ -225,8 +220,9 @@ fn accept_skew(earlier: &Sample, now: &Sample, service: &Service) -> AcceptSkew 
 mod tests {
     use super::*;
     use crate::telemetry::counters::WorkerCounters;
+    use crate::telemetry::hosts::Ended;
     use crate::telemetry::labels::Route;
-    use crate::telemetry::snapshot::{Pool, State};
+    use crate::telemetry::snapshot::{Pool, State, Worker};
 
     fn service() -> Service {
         Service {
@@ -271,7 +267,13 @@ mod tests {
         };
         let at_ns = seconds * 1_000_000_000;
         let at_unix_ms = (1_000 + seconds) * 1_000;
-        Sample { at_ns, at_unix_ms, processes: vec![process], ended: Totals::default() }
+        Sample {
+            at_ns,
+            at_unix_ms,
+            processes: vec![process],
+            ended: Totals::default(),
+            ended_reads: Ended::default(),
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use crate::commands::screen::figures::{counted, percent, time};
 use crate::commands::screen::line::{Line, Tone};
+use crate::commands::status::servers;
 use crate::telemetry::status::Status;
 
 /// Columns of a label.
@@ -18,7 +19,9 @@ const NEARLY_ALL: f64 = 0.9;
 /// The lines, for so many columns.
 pub(super) fn lines(status: &Status, columns: usize) -> Vec<Line> {
     let length = (columns / PART).clamp(1, LONGEST);
-    vec![busy(status, length), pool(status, length), wait(status, length), skew(status)]
+    let mut lines = vec![busy(status, length), pool(status, length), wait(status, length), skew(status)];
+    lines.extend(replicas(status));
+    lines
 }
 
 fn line(label: &str, bar: (Tone, String), text: impl Into<String>) -> Line {
@@ -54,6 +57,13 @@ fn pool(status: &Status, length: usize) -> Line {
         counted(pool.waiting.into(), "request")
     );
     line("pool", (tone, bar(share, length)), text)
+}
+
+/// The servers that are read from, where reads go to others than writes.
+fn replicas(status: &Status) -> Option<Line> {
+    let (is_well, text) = servers::summary(status)?;
+    let tone = if is_well { Tone::Plain } else { Tone::Notable };
+    Some(Line::of(Tone::Label, format!("{:LABEL$}", "replicas")).and(tone, text))
 }
 
 /// The part of a request's time in which it waited: full where it did nothing else.
@@ -102,7 +112,7 @@ fn bar(share: f64, length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::status::fixture::{busy as busy_status, quiet};
+    use crate::commands::status::fixture::{busy as busy_status, quiet, replicated};
 
     #[test]
     fn a_bar_has_its_length_whatever_the_share() {
@@ -128,6 +138,9 @@ mod tests {
         );
         assert!(shown[0].starts_with("busy") && shown[0].contains("of 2 cores"), "{shown:?}");
         assert!(shown[3].starts_with("accepts   highest/mean 1.00, Jain 1.000; even"), "{shown:?}");
+        assert_eq!(shown.len(), 4, "none of replicas where there are none");
+        let replicas = "replicas  1 of 2 hosts in use, 0.3 s behind at the most, 400 reads a second";
+        assert_eq!(text(&replicated())[4], replicas);
         assert!(text(&quiet())[2].contains("no request asked the database"));
     }
 }

@@ -12,6 +12,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use super::servers;
 use crate::telemetry::by::{By, Label};
 use crate::telemetry::histogram::Distribution;
 use crate::telemetry::labels::StatusClass;
@@ -32,21 +33,21 @@ pub(super) struct Families {
 }
 
 /// Labels of one series.
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// What is said of a family.
-struct About {
+pub(super) struct About {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
 }
 
-const fn about(name: &'static str, help: &'static str) -> About {
+pub(super) const fn about(name: &'static str, help: &'static str) -> About {
     About { name, help, unit: None }
 }
 
 impl About {
-    fn seconds(self) -> Self {
+    pub(super) fn seconds(self) -> Self {
         Self { unit: Some(Unit::Seconds), ..self }
     }
 
@@ -63,6 +64,7 @@ impl Collector for Families {
         requests(to, &totals)?;
         self.connections(to, &totals)?;
         self.pool(to, &totals)?;
+        servers::encode(to, &self.sample)?;
         self.workers(to, &totals)
     }
 }
@@ -220,7 +222,7 @@ fn counter(
     begin(to, about, MetricType::Counter)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
-fn counters(
+pub(super) fn counters(
     to: &mut DescriptorEncoder<'_>,
     about: &About,
     series: impl IntoIterator<Item = (Labels, impl EncodeCounterValue)>,
@@ -232,11 +234,15 @@ fn counters(
     Ok(())
 }
 
-fn gauge(to: &mut DescriptorEncoder<'_>, about: &About, value: impl EncodeGaugeValue + Copy) -> fmt::Result {
+pub(super) fn gauge(
+    to: &mut DescriptorEncoder<'_>,
+    about: &About,
+    value: impl EncodeGaugeValue + Copy,
+) -> fmt::Result {
     begin(to, about, MetricType::Gauge)?.encode_gauge(&value)
 }
 
-fn gauges(
+pub(super) fn gauges(
     to: &mut DescriptorEncoder<'_>,
     about: &About,
     series: impl IntoIterator<Item = (Labels, impl EncodeGaugeValue)>,

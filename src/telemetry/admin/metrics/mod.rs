@@ -1,7 +1,8 @@
 //! `/metrics`: what Prometheus and its kin collect, with names, units and suffixes by their conventions.
 //!
 //! `OpenMetrics` 1.0 for those who ask for it, which Prometheus does, else its forerunner, the text format 0.0.4; they differ in how
-//! the family of a counter is named, and in what is said besides. [`families`] says what there is.
+//! the family of a counter is named, and in what is said besides. [`families`] says what there is, [`servers`] what there is of
+//! the database's servers.
 //!
 //! **Invariant:** each family is described once; base units are seconds, bytes and ratios.
 
@@ -13,6 +14,7 @@ use prometheus_client::registry::Registry;
 use crate::telemetry::status::{Sample, Service};
 
 mod families;
+mod servers;
 
 use families::Families;
 
@@ -81,8 +83,9 @@ mod tests {
 
     use super::*;
     use crate::telemetry::counters::WorkerCounters;
+    use crate::telemetry::hosts::{Ended, Host, Role, Side};
     use crate::telemetry::labels::Route;
-    use crate::telemetry::snapshot::{Process, State, Totals, Worker};
+    use crate::telemetry::snapshot::{Pool, Process, State, Totals, Worker};
 
     fn rendered(format: Format) -> String {
         let counters = WorkerCounters::default();
@@ -93,13 +96,37 @@ mod tests {
         }
         counters.bytes_out.add(1_000);
         let totals = Totals { cpu_ns: 1_500_000_000, ..Totals::read(&counters) };
-        let worker =
-            Worker { totals, state: State { open: 5, parked: 2, ..State::default() }, ..Worker::default() };
-        let process =
-            |pid, index| Process { pid, index, workers: vec![worker.clone()], ..Process::default() };
+        let reads = Some(Pool { max_size: 4, size: 2, available: 1, ..Pool::default() });
+        let state = State { open: 5, parked: 2, reads, ..State::default() };
+        let worker = Worker { totals, state, ..Worker::default() };
+        let host = |side, lag_ms: Option<u64>, in_use| Host {
+            side,
+            at: "10.0.0.1:5432".into(),
+            role: lag_ms.map(|_| Role::Standby),
+            lag_ms,
+            in_use,
+            left_out: (!in_use).then(|| "it is gone".into()),
+            open: 2,
+            served: (side == Side::Reads).then_some(40),
+        };
+        let away = Host { at: "b\"\\:1".into(), ..host(Side::Reads, None, false) };
+        let hosts = vec![host(Side::Writes, None, true), host(Side::Reads, Some(1_500), true), away];
+        let process = |pid, index| Process {
+            pid,
+            index,
+            workers: vec![worker.clone()],
+            hosts: hosts.clone(),
+            ..Process::default()
+        };
         // Two of one index, as in the middle of a reload.
         let processes = vec![process(7, 0), process(8, 1), process(9, 1)];
-        let sample = Sample { at_ns: 0, at_unix_ms: 0, processes, ended: Totals::default() };
+        let sample = Sample {
+            at_ns: 0,
+            at_unix_ms: 0,
+            processes,
+            ended: Totals::default(),
+            ended_reads: Ended::default(),
+        };
         let service = Service {
             version: "0.0.0".into(),
             pid: 1,
@@ -159,6 +186,28 @@ mod tests {
             assert!(text.lines().any(|other| other == line), "no {line} in:\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn each_server_has_its_series_over_all_processes_and_an_unknown_lag_has_none() {
+        let text = rendered(Format::OpenMetrics);
+        for line in [
+            r#"plimsoll_database_host_in_use{side="writes",host="10.0.0.1:5432"} 1"#,
+            r#"plimsoll_database_host_in_use{side="reads",host="10.0.0.1:5432"} 1"#,
+            r#"plimsoll_database_host_in_use{side="reads",host="b\"\\:1"} 0"#,
+            r#"plimsoll_database_host_connections{side="reads",host="10.0.0.1:5432"} 6"#,
+            r#"plimsoll_database_host_role{side="reads",host="10.0.0.1:5432",role="standby"} 1"#,
+            r#"plimsoll_database_host_role{side="reads",host="10.0.0.1:5432",role="primary"} 0"#,
+            r#"plimsoll_database_host_role{side="writes",host="10.0.0.1:5432",role="standby"} 0"#,
+            r#"plimsoll_replica_lag_seconds{host="10.0.0.1:5432"} 1.5"#,
+            r#"plimsoll_replica_reads_total{host="10.0.0.1:5432"} 120"#,
+            r#"plimsoll_read_pool_connections{state="in_use"} 3"#,
+            "plimsoll_read_pool_max_size 12",
+            "plimsoll_reads_refused 0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "no {line} in:\n{text}");
+        }
+        assert_eq!(text.matches("\nplimsoll_replica_lag_seconds{").count(), 1, "{text}");
     }
 
     #[test]

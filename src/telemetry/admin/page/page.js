@@ -62,6 +62,7 @@ function render(status) {
   paintScale(last);
   say(at('implied'), explainWait(last));
   fillBars(last);
+  fillHosts(last);
   fillWorkers(last);
   fillFailures(last);
   fillService(last);

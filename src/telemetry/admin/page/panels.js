@@ -170,6 +170,40 @@ function fillWorkers(status) {
   });
 }
 
+/** In which state a server is: one that takes writes is there or not; one that is read from may be there and be left out. */
+function stateOf({ in_use, side }) {
+  if (in_use) return 'in use';
+  return side === 'writes' ? 'away' : 'left out';
+}
+
+const writeLag = (ms) => (given(ms) ? AS.time(ms * 1000) : NONE);
+
+/** The database's servers, where reads go to others than writes: what each is, how far behind, and how much it is used. */
+function fillHosts({ hosts = [], now }) {
+  at('hosts-card').hidden = !hosts.length;
+  const reads = hosts.filter(({ side }) => side === 'reads');
+  const used = reads.filter(({ in_use }) => in_use);
+  say(at('hosts-summary'), `${used.length} of ${plural(reads.length, 'host')} in use for reads`);
+  const width = at('hosts').tHead.rows[0].cells.length;
+  const begin = () => make('tr', {}, make('th', { scope: 'row' }), ...Array.from({ length: width - 1 }, () => make('td')));
+  keep(at('hosts').tBodies[0], hosts, begin, (row, host) => {
+    const cells = [host.at, host.side, host.role ?? NONE, stateOf(host), writeLag(host.lag_ms), write(host.open, 'count'),
+      write(host.served, 'count'), write(host.served_rate, 'rate')];
+    cells.forEach((text, index) => say(row.cells[index], text));
+    row.cells[3].dataset.tone = host.in_use ? '' : 'bad';
+  });
+  const left = hosts.filter(({ left_out }) => left_out);
+  at('left-out').hidden = !left.length;
+  keep(at('left-out'), left, () => make('li'), (line, host) => say(line, `${host.at} is ${stateOf(host)}: ${host.left_out}`));
+  const pool = now.reads ?? { max_size: 0, size: 0, available: 0, waiting: 0 };
+  fillFacts(at('read-pool'), [
+    ['Connections for reads', AS.count(pool.max_size)],
+    ['Open', AS.count(pool.size)],
+    ['In use', AS.count(inUse(pool))],
+    ['Requests waiting', AS.count(pool.waiting)],
+  ]);
+}
+
 /** A list of facts: [term, text, tone]. */
 function fillFacts(list, facts) {
   const begin = () => make('div', {}, make('dt'), make('dd'));
