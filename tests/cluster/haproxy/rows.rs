@@ -97,7 +97,8 @@ fn expect_no_wrong_row(clients: usize, times: usize) {
 /// Waits until the replicas have caught up; gives the tables, the primary's first. Each of them has been asked.
 fn settle(primary: &Cluster, replicas: &[Standby]) -> Vec<HashMap<i32, i32>> {
     let admin = primary.administer("rows");
-    let end = admin.text("SELECT pg_current_wal_lsn()");
+    // What is inserted, not what is written by now: these servers commit before they write.
+    let end = admin.text("SELECT pg_current_wal_insert_lsn()");
     let mut tables = vec![table(&admin)];
     for replica in replicas {
         let session = replica.administer("rows");
