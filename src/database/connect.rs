@@ -20,7 +20,6 @@ use tokio_postgres::{CancelToken, Client, Connection, Error};
 
 use super::config::Config;
 use super::dial::{self, Address};
-use super::failing::failed;
 use super::hosts::{self, Driving, Manner, Opened, Silent};
 use super::pool::PoolSettings;
 use super::pooler;
@@ -39,11 +38,6 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 const SHORTEST_SHARE: Duration = Duration::from_millis(500);
 /// How much longer than a request PostgreSQL waits before it ends a statement by itself, should the cancel be lost.
 const STATEMENT_MARGIN: Duration = Duration::from_millis(500);
-
-/// A pooler lets a client in before it has a server for it.
-const SILENT_AFTER_LOGIN: &str = "it let us in and did not answer in time; a pooler that stands in between has no server to spare \
-                                  (PgBouncer: raise default_pool_size, or lower --pool-per-core or DATABASE_MAX_CONN), or does \
-                                  not reach its own";
 
 /// The longest `statement_timeout` that PostgreSQL takes: its number of milliseconds is an `int4`.
 const LONGEST_STATEMENT_TIMEOUT: Duration = Duration::from_millis(2_147_483_647);
@@ -75,6 +69,7 @@ pub(super) async fn session(config: &Config) -> Result<(Client, Driving), Error>
         patience: patience_for_each(config),
         silent: &Silent::default(),
         reach: None,
+        greeting: None,
     };
     let opened = hosts::open(config, &manner).await?;
     Ok((opened.client, opened.driving))
@@ -206,18 +201,13 @@ impl Connector {
             patience: self.patience,
             silent: &self.silent,
             reach: Some(&self.reach),
+            greeting: Some(&self.greeting),
         };
-        let (mut opened, seat) = match &self.reads {
+        let (opened, seat) = match &self.reads {
             None => (hosts::open(&self.config, &manner).await?, None),
             Some(fleet) => fleet.open_session(&manner).await.map(|(opened, seat)| (opened, Some(seat)))?,
         };
-        let greeting = opened.ask(async |client| pooler::stands_between(client, &self.greeting).await);
-        let Ok(is_pooled) = tokio::time::timeout(self.patience, greeting).await else {
-            let silent = io::Error::new(io::ErrorKind::TimedOut, SILENT_AFTER_LOGIN);
-            return Err(failed(silent, &self.config).await);
-        };
-        let is_pooled = is_pooled?;
-        let Opened { client, driving, pipeline, address, open } = opened;
+        let Opened { client, driving, pipeline, address, open, is_pooled } = opened;
         let ends = self.ends.clone();
         let host = seat.as_ref().map(|seat| Arc::clone(seat.host()));
         let config = host.as_ref().map_or(&self.config, |host| &host.config).clone();

@@ -3,7 +3,7 @@
 //! Hosts are tried in their order, each for its share of the time. One that gave no answer in it (its packets are swallowed, or its
 //! PostgreSQL hangs) is tried after the others from then on, until it answers again, so that it costs each new session nothing.
 //!
-//! **Invariant:** a session that is handed out is on a server of the kind that was asked for.
+//! **Invariant:** a session that is handed out is on a server of the kind that was asked for, and was answered all that it was asked by then.
 
 use std::io;
 use std::pin::Pin;
@@ -20,10 +20,16 @@ use super::config::Config;
 use super::dial::{self, Address, Candidate};
 use super::error::Refusal;
 use super::failing::{Several, failed};
+use super::pooler;
 use super::reach::{Open, Reach};
 use super::standing::Standing;
 use super::tls::{Handed, Secured};
 use super::wire::{Pipeline, Socket, Wire};
+
+/// A pooler lets a client in before it has a server for it.
+const SILENT_AFTER_LOGIN: &str = "it let us in and did not answer in time; a pooler that stands in between has no server to spare \
+                                  (PgBouncer: raise default_pool_size, or lower --pool-per-core or DATABASE_MAX_CONN), or does \
+                                  not reach its own";
 
 /// How a session is to be opened.
 pub(super) struct Manner<'a> {
@@ -35,6 +41,8 @@ pub(super) struct Manner<'a> {
     pub(super) silent: &'a Silent,
     /// Where sessions are counted, if they are.
     pub(super) reach: Option<&'a Arc<Reach>>,
+    /// What is asked on it first, and set, if anything is.
+    pub(super) greeting: Option<&'a str>,
 }
 
 /// A session.
@@ -49,6 +57,8 @@ pub(super) struct Opened {
     pub(super) address: Address,
     /// Counts it, if sessions are counted.
     pub(super) open: Option<Open>,
+    /// Whether a pooler stands in between, where that was asked.
+    pub(super) is_pooled: bool,
 }
 
 /// The driver's half of a session, which moves its bytes; ends with it.
@@ -207,18 +217,19 @@ async fn try_host(
     };
     let (mut failures, mut is_silent) = (Vec::new(), false);
     for address in addresses {
-        match timeout(manner.patience, open_at(&address, config, standing, manner)).await {
-            Ok(Ok(opened)) => {
+        let opened = timeout(manner.patience, open_at(&address, config, standing, manner)).await;
+        let outcome = match opened.unwrap_or_else(|_| Err(late(&address))) {
+            Ok(mut opened) => greet(&mut opened, manner).await.map(|()| opened),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(opened) => {
                 manner.silent.note(candidate, false);
                 return Ok(opened);
             }
-            Ok(Err(failure)) => {
+            Err(failure) => {
                 is_silent |= failure.is_silence();
                 failures.push(failure);
-            }
-            Err(_) => {
-                is_silent = true;
-                failures.push(late(&address));
             }
         }
     }
@@ -269,16 +280,57 @@ async fn begin(
         pipeline.share();
     }
     let open = manner.reach.map(Reach::count_open);
-    let mut opened = Opened { client, driving, pipeline, address: address.clone(), open };
-    match opened.ask(async |client| standing.check(client).await).await.map_err(refused)? {
-        Ok(()) => Ok(opened),
-        Err(why) => Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{address}: {why}")).into()),
+    let address = address.clone();
+    let mut opened = Opened { client, driving, pipeline, address, open, is_pooled: false };
+    if let Err(why) = opened.ask(async |client| standing.check(client).await).await.map_err(refused)? {
+        let why = format!("{}: {why}", opened.address);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why).into());
     }
+    Ok(opened)
+}
+
+/// Asks what is asked first, for as long as logging in may take: a host may let sessions in and answer nothing after that.
+async fn greet(opened: &mut Opened, manner: &Manner<'_>) -> Result<(), Failure> {
+    let Some(greeting) = manner.greeting else { return Ok(()) };
+    let answer = opened.ask(async |client| pooler::stands_between(client, greeting).await);
+    match timeout(manner.patience, answer).await {
+        Ok(Ok(is_pooled)) => opened.is_pooled = is_pooled,
+        Ok(Err(error)) => return Err(Failure::Driver(opened.address.clone(), error)),
+        Err(_) => {
+            let silent = format!("{}: {SILENT_AFTER_LOGIN}", opened.address);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, silent).into());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::stand_in::{self, StandIn};
     use super::*;
+
+    #[test]
+    fn a_host_that_lets_sessions_in_and_answers_nothing_after_that_is_silent_too() {
+        stand_in::run(async {
+            let (hangs, answers) = (StandIn::start(9, false).await, StandIn::start(9, true).await);
+            let (hangs, answers) = (hangs.port, answers.port);
+            let text = format!("host=127.0.0.1,127.0.0.1 port={hangs},{answers} user=me sslmode=disable");
+            let (config, silent): (Config, _) = (text.parse().unwrap(), Silent::default());
+            let patience = Duration::from_millis(300);
+            let manner =
+                Manner { is_shared: false, patience, silent: &silent, reach: None, greeting: Some("") };
+            for most in [patience * 9, patience] {
+                let opened = timeout(most, open(&config, &manner)).await.unwrap().unwrap_or_else(|error| {
+                    unreachable!("the second host gives a session: {error}");
+                });
+                let port = match &opened.address {
+                    Address::Tcp(address, _) => address.port(),
+                    Address::Unix(_) => 0,
+                };
+                assert_eq!(port, answers);
+            }
+        });
+    }
 
     #[test]
     fn a_host_that_was_silent_comes_last_until_it_answers() {

@@ -69,6 +69,12 @@ impl Lines {
         self.0.borrow().get(&Object::id(object)).is_none_or(|entry| entry.line.is_pooled)
     }
 
+    /// Ends a connection as its server would.
+    #[cfg(test)]
+    pub(super) fn abort(&self, object: &Object) {
+        self.0.borrow()[&Object::id(object)].line.task.abort();
+    }
+
     /// Forgets a connection; gives its line.
     pub(super) fn remove(&self, object: &Object) -> Option<Line> {
         self.0.borrow_mut().remove(&Object::id(object)).map(|entry| entry.line)

@@ -47,6 +47,8 @@ pub mod replicas;
 pub mod schema;
 mod session;
 mod shown;
+#[cfg(test)]
+mod stand_in;
 mod standing;
 mod statements;
 mod steer;

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use deadpool_postgres::Pool;
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 use super::reach::Member;
@@ -46,6 +47,27 @@ impl Shown {
         pool.available.set(pool.size.read().saturating_sub(self.in_use.get()));
     }
 
+    /// Takes connections that have ended while nobody used them out of the pool.
+    pub(super) fn forget_closed(&self, pool: &Pool) {
+        if !pool.retain(|client, _| !client.is_closed()).removed.is_empty() {
+            self.note_end(pool);
+        }
+    }
+
+    /// A connection has ended.
+    pub(super) fn note_end(&self, pool: &Pool) {
+        if self.set_size(pool) == 0 {
+            self.reach.end();
+            self.alone.notify_one();
+        }
+    }
+
+    /// Waits until there is no connection left, from now on: that there was none before the last attempt says nothing.
+    pub(super) async fn until_alone(&self) {
+        let _ = self.alone.notified().now_or_never();
+        self.alone.notified().await;
+    }
+
     /// Looks how many connections there are, after one came or went; gives their number.
     pub(super) fn set_size(&self, pool: &Pool) -> u32 {
         let size = u32::try_from(pool.status().size).unwrap_or(u32::MAX);
@@ -53,5 +75,28 @@ impl Shown {
         gauges.size.set(size);
         gauges.available.set(size.saturating_sub(self.in_use.get()));
         size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::reach::Reach;
+
+    #[test]
+    fn that_there_was_no_connection_before_a_wait_does_not_end_it() {
+        let shown = Shown {
+            counters: Arc::default(),
+            in_use: Cell::default(),
+            renewals: Cell::default(),
+            replaced: Replaced::default(),
+            reach: Arc::new(Reach::default()).member(),
+            alone: Notify::new(),
+        };
+        shown.alone.notify_one();
+        let mut waiting = Box::pin(shown.until_alone());
+        assert!((&mut waiting).now_or_never().is_none());
+        shown.alone.notify_one();
+        assert!(waiting.now_or_never().is_some());
     }
 }

@@ -48,7 +48,7 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
         // Boxed, so that every other request's future stays as small as it is; and by a table, so that its code is no part of theirs.
         let mut handling: Pin<Box<dyn Future<Output = HandlerResult> + '_>> =
             Box::pin(async { Ok(lab::respond(route, lab, request, context, begun).await) });
-        let answer = contain(context, handling.as_mut()).await;
+        let answer = contain(&context.counters, handling.as_mut()).await;
         underway.end();
         let answer = answer.unwrap_or_else(|error| {
             let answer = error.into_answer(context);
@@ -68,9 +68,11 @@ pub(crate) async fn respond(request: &mut Request<Incoming>, context: &Context, 
         (route, &Method::GET | &Method::HEAD) => {
             // What waits for nothing needs no future.
             let answer = match route {
-                Route::Json => contain_now(context, || handlers::json::json(context)),
-                Route::Plaintext => contain_now(context, || Ok(handlers::plaintext::plaintext(context))),
-                _ => contain(context, pin!(handle(route, request, context, begun))).await,
+                Route::Json => contain_now(&context.counters, || handlers::json::json(context)),
+                Route::Plaintext => {
+                    contain_now(&context.counters, || Ok(handlers::plaintext::plaintext(context)))
+                }
+                _ => contain(&context.counters, pin!(handle(route, request, context, begun))).await,
             };
             answer.unwrap_or_else(|error| error.into_answer(context))
         }

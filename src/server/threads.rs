@@ -79,6 +79,8 @@ struct Kept {
     restart: Restart,
     /// When another is to take its place, where it has ended.
     start_at: Option<Instant>,
+    /// Whether its end was heard of; the system's thread may last a moment longer.
+    has_ended: bool,
 }
 
 /// All threads of a server.
@@ -127,7 +129,8 @@ impl Threads {
 
     fn keep(&mut self, name: &str, thread: JoinHandle<()>, seed: Option<Seed>) {
         let (name, started) = (name.to_owned(), Instant::now());
-        self.kept.push(Kept { name, thread, seed, started, restart: Restart::default(), start_at: None });
+        let (restart, start_at, has_ended) = (Restart::default(), None, false);
+        self.kept.push(Kept { name, thread, seed, started, restart, start_at, has_ended });
     }
 
     /// Starts a thread whose end is reported, however it ends.
@@ -176,10 +179,17 @@ impl Threads {
 
     /// Plans another thread in the place of one that has ended; gives the end back where there is to be none.
     fn plan_restart(&mut self, end: ThreadEnd) -> Option<ThreadEnd> {
+        self.note_end(&end);
         let kept = self.kept.iter_mut().find(|kept| kept.name == end.thread && kept.seed.is_some());
         let Some(kept) = kept else { return Some(end) };
         kept.plan_restart("gone", &end.failure.unwrap_or_else(|| UNASKED.into()));
         None
+    }
+
+    fn note_end(&mut self, end: &ThreadEnd) {
+        for kept in self.kept.iter_mut().filter(|kept| kept.name == end.thread) {
+            kept.has_ended = true;
+        }
     }
 
     /// Starts those whose moment has come.
@@ -196,7 +206,7 @@ impl Threads {
             kept.started = now;
             match started {
                 Ok(thread) => {
-                    kept.start_at = None;
+                    (kept.start_at, kept.has_ended) = (None, false);
                     kept.beat(Beat::resume);
                     // It has ended, or it would not be replaced.
                     let _ = std::mem::replace(&mut kept.thread, thread).join();
@@ -226,7 +236,7 @@ impl Threads {
 
     /// What stopped the threads that have ended, in one line.
     pub(super) fn failures(&mut self) -> String {
-        let ended = std::iter::from_fn(|| self.ends.try_recv().ok());
+        let ended = self.untold.drain(..).chain(std::iter::from_fn(|| self.ends.try_recv().ok()));
         let failures = ended.filter_map(|end| Some(format!("{}: {}", end.thread, end.failure?)));
         failures.collect::<Vec<_>>().join("; ")
     }
@@ -240,8 +250,13 @@ impl Threads {
     /// Waits for all of them, but for those that were given up, whose names it gives: they run until the process ends.
     pub(super) fn join(&mut self) -> Vec<String> {
         let mut left = Vec::new();
+        // Those that told their end since the last look have ended too, though the system may not have taken note of it yet.
+        while let Ok(end) = self.ends.try_recv() {
+            self.note_end(&end);
+            self.untold.push(end);
+        }
         for kept in self.kept.drain(..) {
-            if self.gave_up && !kept.thread.is_finished() {
+            if self.gave_up && !kept.has_ended {
                 left.push(kept.name);
             } else {
                 // A panic was reported as the thread's end already.
@@ -324,6 +339,26 @@ mod tests {
             assert!(run(threads.next_end()).is_none());
             assert!(threads.join().is_empty());
         }
+    }
+
+    #[test]
+    fn one_that_told_its_end_is_not_named_as_given_up_though_its_thread_lasts_a_moment_longer() {
+        let mut threads = Threads::new(LIMITS);
+        let (end, lasts) = std::sync::mpsc::channel::<()>();
+        // What the system's thread still does after it has told its end, made longer.
+        let to = threads.tell_end.clone().unwrap();
+        let thread = std::thread::spawn(move || {
+            Report::new("worker 0", to).ended_with(Ok(()));
+            let _ = lasts.recv();
+        });
+        threads.keep("worker 0", thread, None);
+        threads.begin_to_end(true);
+        assert!(run(threads.next_end()).is_some_and(|end| end.thread == "worker 0"));
+        threads.gave_up = true;
+        // Lets it go while it is waited for.
+        let release = std::thread::spawn(move || drop(end));
+        assert!(threads.join().is_empty());
+        release.join().unwrap();
     }
 
     #[test]

@@ -29,7 +29,7 @@ const NOT_BY_FLAG: [&str; 8] = [
 ];
 
 /// How much longer than a child gives its own workers it is given itself, so that it may say which of them hangs.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What launches are made from.
 pub(super) struct Makings<'a> {

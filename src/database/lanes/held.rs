@@ -216,14 +216,9 @@ mod tests {
     use std::rc::Rc;
     use std::sync::Arc;
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-    use tokio::sync::watch;
-
-    use super::super::super::{PoolSettings, PoolSize};
+    use super::super::super::stand_in::{self, StandIn};
     use super::super::Lanes;
     use super::*;
-    use crate::config::database::{Driver, Statements};
 
     fn carrying(in_flight: u32, is_trial: bool) -> Candidate {
         Candidate { load: Some(Load { in_flight, deep_from: 100, room: 8_192 }), is_trial, is_stuck: false }
@@ -279,30 +274,29 @@ mod tests {
         assert!(held.works().is_none());
     }
 
-    /// In place of PostgreSQL: lets one session in, and has an empty answer to every simple query.
-    async fn stand_in(listener: TcpListener) {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let length = stream.read_u32().await.unwrap() as usize;
-        stream.read_exact(&mut vec![0; length - 4]).await.unwrap();
-        stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
-        while let Ok(kind) = stream.read_u8().await {
-            // Also to the question who answers, which is the first one.
-            assert_eq!(kind, b'Q');
-            let length = stream.read_u32().await.unwrap() as usize;
-            stream.read_exact(&mut vec![0; length - 4]).await.unwrap();
-            stream.write_all(b"I\0\0\0\x04Z\0\0\0\x05I").await.unwrap();
-        }
+    /// What becomes of a request.
+    #[derive(PartialEq)]
+    enum End {
+        Fails,
+        Leaves,
+        /// After its lane has answered nothing for too long.
+        LeavesAStuckLane,
     }
 
     /// Whether a request's work counts as answered when its lane has no more to answer.
-    async fn is_finished(lanes: &Rc<Lanes>, leaves: bool) -> bool {
+    async fn is_finished(lanes: &Rc<Lanes>, end: End) -> bool {
         let ticket = lanes.enter(Work::Write, 1, Instant::now() + DEADLINE).await.unwrap();
-        if leaves {
-            drop(ticket);
-        } else {
-            ticket.fail();
-        }
         let lane = Rc::clone(&lanes.open.borrow()[0]);
+        if end == End::LeavesAStuckLane {
+            lane.note_pace(TICK, DEADLINE);
+            lane.note_pace(DEADLINE * 2, DEADLINE);
+            assert!(lane.is_stuck());
+        }
+        if end == End::Fails {
+            ticket.fail();
+        } else {
+            drop(ticket);
+        }
         let answered = async {
             while lane.in_flight() > 0 {
                 tokio::task::yield_now().await;
@@ -313,31 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn work_whose_client_left_counts_as_answered_once_it_is_and_work_that_failed_does_not() {
-        let options = tokio::runtime::LocalOptions::default();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(options);
-        runtime.unwrap().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            tokio::task::spawn_local(stand_in(listener));
-            let settings = PoolSettings {
-                config: format!("host=127.0.0.1 port={port} user=me sslmode=disable").parse().unwrap(),
-                size: watch::channel(PoolSize { least: 1, most: 1 }).1,
-                wait: DEADLINE,
-                max_waiting: 1,
-                driver: Driver::TokioPostgres,
-                statements: Statements::Unnamed,
-                max_age: None,
-                reads: None,
-            };
+    fn work_whose_client_left_counts_as_answered_once_it_is_but_not_where_it_failed_or_its_lane_was_stuck() {
+        stand_in::run(async {
+            let settings = StandIn::start(1, true).await.pool(1, DEADLINE);
             let lanes = Lanes::start(settings, &Arc::default(), rand::make_rng(), Arc::default()).unwrap();
-            assert!(!is_finished(&lanes, false).await);
+            assert!(!is_finished(&lanes, End::Fails).await);
             // The watch takes note of it too, and may come first.
             let mut left = false;
             for _ in 0..10 {
-                left |= is_finished(&lanes, true).await;
+                left |= is_finished(&lanes, End::Leaves).await;
             }
             assert!(left);
+            for _ in 0..10 {
+                assert!(!is_finished(&lanes, End::LeavesAStuckLane).await);
+            }
             lanes.close();
         });
     }

@@ -385,8 +385,9 @@ impl Drop for Ticket {
             // An empty query is answered after everything before it; it fails only with the lane itself.
             let answered = lane.client().simple_query("").await;
             lane.under_way.borrow_mut().remove(key);
-            // PostgreSQL has done the work, though nobody waits for it any more: it holds it up no longer.
-            if answered.is_ok() && !is_failed {
+            // PostgreSQL has done the work, though nobody waits for it any more. Where the lane was stuck it need not have: its own
+            // `statement_timeout` may have ended a wait for a lock that still stands, and that error was for the one who left.
+            if answered.is_ok() && !is_failed && !lane.is_stuck() {
                 lane.finished.set(lane.finished.get().with(one.work));
             }
             lane.leave(queries);

@@ -63,7 +63,8 @@ pub(super) enum Next {
 pub(super) async fn follow(config: &Config, mut note: impl FnMut(Event<'_>) -> ControlFlow<(), Next>) {
     let silent = Silent::default();
     loop {
-        let manner = Manner { is_shared: false, patience: OPEN_PATIENCE, silent: &silent, reach: None };
+        let (silent, reach, greeting) = (&silent, None, None);
+        let manner = Manner { is_shared: false, patience: OPEN_PATIENCE, silent, reach, greeting };
         let why = match hosts::open(config, &manner).await {
             Ok(opened) => match keep_asking(opened, &mut note).await {
                 ControlFlow::Continue(why) => why,
