@@ -19,9 +19,16 @@ from dataclasses import dataclass
 from .sampler import Sample
 
 MOST_DRIFT = 0.01
+# Beyond this chance is no excuse: a leak must not hide in the noise that it comes with.
+MOST_BY_CHANCE = 0.03
+# Where chance can have moved it by more than this, the run has decided nothing;
+WIDEST_ERROR = 0.02
+# nor where there are fewer moments than these in either third: few that happen to agree look certain.
+LEAST_MOMENTS = 5
 # A steady part that is shorter has too few such moments: its drift is told, and not judged.
 JUDGED_FROM_SECONDS = 600
-
+# A run that was to be so long is there to be judged.
+MEANT_TO_BE_JUDGED_FROM_SECONDS = 1_800
 
 # A normal distribution's standard deviation by its median absolute deviation, which outliers do not move; the standard
 # error of its median by that of its mean, the square root of pi/2; and how many of those 95 of 100 lie within.
@@ -31,19 +38,35 @@ DEVIATION_BY_MAD, MEDIAN_BY_MEAN, WITHIN_95 = 1.4826, 1.2533, 1.96
 @dataclass(frozen=True)
 class Drift:
     """One figure, early and late; `share` is how much of the first the last has more, and `error` by how much chance
-    can have moved that, in 95 of 100 runs."""
+    can have moved that, in 95 of 100 runs. `moments` is in how many it was looked at, in the third that has fewer."""
 
     early: float
     late: float
-    error: float = 0.0
+    error: float
+    moments: int
 
     @property
     def share(self) -> float:
         return self.late / self.early - 1
 
     def is_too_much(self) -> bool:
-        """Whether it is beyond what is promised, and not by chance."""
-        return self.share - self.error >= MOST_DRIFT
+        """Whether it is beyond what is promised, and not by chance, or beyond what chance may be blamed for."""
+        return self.share - self.error >= MOST_DRIFT or self.share >= MOST_BY_CHANCE
+
+    def why_undecided(self) -> str | None:
+        """Why nothing follows from it, if nothing does."""
+        if self.moments < LEAST_MOMENTS:
+            return f"{self.moments} moments a third, and {LEAST_MOMENTS} are needed"
+        if self.error > WIDEST_ERROR:
+            return f"chance can have moved it by more than {WIDEST_ERROR:.0%}"
+        return None
+
+    def failure(self) -> str | None:
+        """Why a run that is judged by it has not passed, if it has not."""
+        if self.is_too_much():
+            return "too much"
+        why = self.why_undecided()
+        return why and f"not decided: {why}"
 
 
 def compare(
@@ -55,7 +78,7 @@ def compare(
     every = thirds(samples, begin, end)
     return {
         "memory, KiB": memory and between(*([one.memory_kib for one in some] for some in memory)),
-        "descriptors": every and Drift(*(statistics.median(one.rest for one in some) for some in every)),
+        "descriptors": every and exactly(*([one.rest for one in some] for some in every)),
     }
 
 
@@ -71,7 +94,12 @@ def thirds(samples: Sequence[Sample], begin: float, end: float) -> tuple[list[Sa
 def between(early: Sequence[float], late: Sequence[float]) -> Drift:
     before, after = statistics.median(early), statistics.median(late)
     error = WITHIN_95 * math.hypot(error_of_median(early), error_of_median(late)) / before
-    return Drift(before, after, error)
+    return Drift(before, after, error, min(len(early), len(late)))
+
+
+def exactly(early: Sequence[float], late: Sequence[float]) -> Drift:
+    """Of what chance does not move."""
+    return Drift(statistics.median(early), statistics.median(late), 0.0, min(len(early), len(late)))
 
 
 def error_of_median(figures: Sequence[float]) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .drift import JUDGED_FROM_SECONDS, Drift, compare
+from .drift import JUDGED_FROM_SECONDS, MEANT_TO_BE_JUDGED_FROM_SECONDS, Drift, compare
 from .ledger import Ledger
 from .sampler import Sample
 from .timeline import Window
@@ -77,12 +77,23 @@ class Results:
 
     def failures(self) -> list[str]:
         found = [f"{self.ledger.wrong} things were wrong"] if self.ledger.wrong else []
+        unjudged = self.unjudged()
+        if unjudged is None:
+            for name, drift in self.drifts().items():
+                why = "nothing to compare" if drift is None else drift.failure()
+                if why:
+                    found.append(f"{name}: {describe(drift)}, {why}")
+        elif self.complete and self.planned >= MEANT_TO_BE_JUDGED_FROM_SECONDS:
+            found.append(unjudged)
+        return found
+
+    def unjudged(self) -> str | None:
+        """That nobody was to conclude anything from drift, and why, where that is so."""
         begin, end = self.steady
         if self.complete and end - begin >= JUDGED_FROM_SECONDS:
-            for name, drift in self.drifts().items():
-                if drift is None or drift.is_too_much():
-                    found.append(f"{name}: {describe(drift)}")
-        return found
+            return None
+        why = "" if self.complete else ", and it was ended before its time"
+        return f"drift was not judged: {end - begin:.0f} s of {JUDGED_FROM_SECONDS}{why}"
 
     def document(self) -> dict[str, Any]:
         ledger = self.ledger
@@ -104,6 +115,7 @@ class Results:
             "rows_held_against_the_truth": ledger.truth.judged,
             "slowest_in_calm_seconds": round(ledger.slowest_in_calm, 3),
             "clients_late_by_at_most_seconds": round(ledger.pulse.worst, 3),
+            "drift_unjudged": self.unjudged(),
             "steady_seconds": [round(at, 1) for at in self.steady],
             "drift": {
                 name: drift
@@ -112,6 +124,7 @@ class Results:
                     "late": drift.late,
                     "share": round(drift.share, 5),
                     "error": round(drift.error, 5),
+                    "moments": drift.moments,
                 }
                 for name, drift in self.drifts().items()
             },
@@ -174,6 +187,9 @@ def summary(results: Results) -> str:
     ]
     if not results.complete:
         lines.append("it was ended before its time")
+    unjudged = results.unjudged()
+    if unjudged:
+        lines.append(unjudged)
     verdict = results.failures()
     lines.append("it did not hold: " + "; ".join(verdict) if verdict else "it held")
     return "\n".join(lines)
@@ -192,6 +208,9 @@ def page(results: Results) -> str:
     if not results.complete:
         parts.append("**Not complete: it was ended before its time.**\n")
     parts.append("**It did not hold: " + "; ".join(verdict) + ".**\n" if verdict else "It held: nothing was wrong.\n")
+    unjudged = results.unjudged()
+    if unjudged and unjudged not in verdict:
+        parts.append(f"{unjudged[0].upper()}{unjudged[1:]}.\n")
     parts.append(f"`{results.facts['command']}`: {results.processes} processes, {results.seconds:.0f} s.\n")
     parts.append(
         "## Requests\n\n| | | |\n|---|---:|---|\n"

@@ -8,7 +8,7 @@ import unittest
 from dataclasses import replace
 
 from ..problem import Problem
-from ..soak import drift, schedule
+from ..soak import drift, report, schedule
 from ..soak.answers import (
     Answer,
     WrongAnswer,
@@ -236,20 +236,50 @@ class DriftTest(unittest.TestCase):
         self.assertTrue(between(60).is_too_much())
         self.assertFalse(between(-60).is_too_much())
 
+    def test_noise_helps_no_leak_and_what_a_few_moments_agree_on_is_not_certain(self) -> None:
+        noisy = drift.Drift(1_000, 1_031, 0.04, 9)
+        self.assertEqual(noisy.failure(), "too much")
+        self.assertEqual(
+            replace(noisy, late=1_029).failure(), "not decided: chance can have moved it by more than 2%"
+        )
+        self.assertIsNone(drift.Drift(1_000, 1_029, 0.02, 9).failure())
+        self.assertEqual(
+            drift.between([1_000] * 4, [1_000] * 9).failure(), "not decided: 4 moments a third, and 5 are needed"
+        )
+        self.assertIsNone(drift.between([1_000] * 5, [1_000] * 9).failure())
+
     def test_figures_of_different_processes_are_not_compared(self) -> None:
         others = [sample(1, {7: 100}), sample(8, {8: 100})]
         self.assertEqual(drift.compare(others, others, 0, 9), {"memory, KiB": None, "descriptors": None})
 
     def test_drift_fails_a_run_that_was_steady_for_ten_minutes_and_no_shorter_one(self) -> None:
-        results = Results({}, 1, 1_800, 2, Ledger(Timeline(), Truth()), complete=True)
+        results = Results({}, 1, 1_500, 2, Ledger(Timeline(), Truth()), complete=True)
         results.samples = [sample(600.0 + at, {1: 1_000, 2: 1_000}) for at in range(600)]
-        results.settled = [sample(600.0 + at, {1: 1_000 + at, 2: 1_000}) for at in (0, 30, 570)]
+        moments = (*range(0, 150, 30), *range(450, 600, 30))
+        results.settled = [sample(600.0 + at, {1: 1_000 + at, 2: 1_000}) for at in moments]
         results.steady = (600.0, 1_199.0)
         self.assertEqual(results.failures(), [])
         results.steady = (600.0, 1_200.0)
-        self.assertEqual(results.failures(), ["memory, KiB: 2015 early, 2570 late (+27.54% ± 1.92%)"])
+        self.assertEqual(len(results.failures()), 1)
+        self.assertRegex(results.failures()[0], r"^memory, KiB: 2060 early, 2510 late \(\+21\.84% ± .*, too much$")
         results.settled = [replace(one, anonymous_kib={1: 1_000, 2: 1_000}) for one in results.settled]
         self.assertEqual(results.failures(), [])
+        results.settled = results.settled[1:]
+        self.assertRegex(results.failures()[0], "not decided: 4 moments a third")
+
+    def test_that_drift_was_not_judged_is_said_and_fails_a_run_that_was_to_be_long_enough(self) -> None:
+        results = Results({"command": "soak"}, 1, 1_799, 2, Ledger(Timeline(), Truth()), complete=True)
+        results.steady = (600.0, 1_199.0)
+        unjudged = "drift was not judged: 599 s of 600"
+        self.assertEqual((results.failures(), results.unjudged()), ([], unjudged))
+        self.assertIn(unjudged, report.summary(results))
+        self.assertIn(unjudged[1:], report.page(results))
+        results.planned = 1_800
+        self.assertEqual(results.failures(), [unjudged])
+        results.complete = False
+        self.assertEqual(results.failures(), [], "whoever ended it knows")
+        results.complete, results.steady = True, (600.0, 1_200.0)
+        self.assertIsNone(results.unjudged())
 
     def test_what_the_kernel_says_is_read(self) -> None:
         self.assertEqual(anonymous("Pss: 9 kB\nAnonymous:          123 kB\n"), 123)
