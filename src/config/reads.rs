@@ -15,6 +15,9 @@ const DEFAULT_MAX_LAG: Duration = Duration::from_secs(10);
 /// Replicas are asked every quarter of a second, and so is the primary: less lag than this cannot be told from none.
 const LEAST_MAX_LAG: Duration = Duration::from_secs(1);
 
+/// The least age of a connection: one that is not much older than opening it takes would be opened and closed all the time.
+const LEAST_MAX_AGE: Duration = Duration::from_secs(1);
+
 /// The settings on replicas and on the age of connections.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReadsArgs {
@@ -27,7 +30,7 @@ pub struct ReadsArgs {
     /// Where rows are read while no host of --database-read-url can be used [default: prefer-replica]
     #[arg(long, env = "PLIMSOLL_READS", value_enum)]
     pub reads: Option<Reads>,
-    /// Replace a database connection by a new one when it is so old, give or take a tenth, so that load comes back to a host that was away; off or 0 for never
+    /// Replace a database connection by a new one when it is so old, give or take a tenth, so that load comes back to a host that was away; 1s at the least, off or 0 for never
     #[arg(long, value_name = "TIME", env = "PLIMSOLL_CONNECTION_MAX_AGE", default_value = "30m", value_parser = parse_max_age)]
     pub connection_max_age: Duration,
 }
@@ -122,7 +125,11 @@ fn parse_max_age(text: &str) -> Result<Duration, String> {
     if text == "off" {
         Ok(Duration::ZERO)
     } else {
-        parse_or_zero(text).map_err(|why| format!("{why}, or off"))
+        let age = parse_or_zero(text).map_err(|why| format!("{why}, or off"))?;
+        if !age.is_zero() && age < LEAST_MAX_AGE {
+            return Err("must be 1s or longer, or off: opening a connection takes time as well".into());
+        }
+        Ok(age)
     }
 }
 
@@ -134,6 +141,8 @@ mod tests {
     fn an_age_may_be_off_and_a_lag_no_less_than_can_be_told() {
         assert_eq!(parse_max_age("off"), Ok(Duration::ZERO));
         assert_eq!(parse_max_age("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_max_age("1s"), Ok(LEAST_MAX_AGE));
+        assert!(parse_max_age("999ms").unwrap_err().contains("1s"));
         assert!(parse_max_age("never").is_err() && parse_max_age("30").is_err());
         assert_eq!(parse_max_lag("1s"), Ok(LEAST_MAX_LAG));
         assert!(parse_max_lag("999ms").unwrap_err().contains("1s"));

@@ -239,6 +239,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let _counted = counted;
+    // Also where it is ended from outside, so that nobody counts it as open.
+    let _ending = Ending(ends);
     let end = poll_fn(|cx| {
         loop {
             match session.poll_message(cx) {
@@ -253,9 +255,15 @@ where
     if let Some(error) = end {
         tell_the_end(&error);
     }
-    // Its client says that it is closed before anybody looks.
-    drop(session);
-    ends.0.notify_one();
+}
+
+/// Says that a connection has ended when it is dropped; whoever hears of it looks when the connection is gone.
+struct Ending(Ends);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.0.notify_one();
+    }
 }
 
 /// What every session is set to, in one statement; not by start-up options, which poolers refuse.

@@ -118,6 +118,14 @@ impl Silent {
         candidates
     }
 
+    /// Whether a host of this configuration was silent.
+    pub(super) fn has(&self, config: &Config) -> bool {
+        let silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !silent.is_empty()
+            && dial::candidates(config)
+                .is_ok_and(|all| all.iter().any(|candidate| silent.contains(candidate)))
+    }
+
     fn note(&self, candidate: &Candidate, is_silent: bool) {
         let mut silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         silent.retain(|other| other != candidate);

@@ -25,6 +25,16 @@ struct Entry {
     is_out: bool,
 }
 
+/// Whether a connection is to be used on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wear {
+    None,
+    /// It is to be replaced, and serves until then.
+    Old,
+    /// Its replica is left out: it is not to be used.
+    LeftOut,
+}
+
 impl Entry {
     /// Whether its replica is left out.
     fn is_left_out(&self) -> bool {
@@ -44,13 +54,15 @@ impl Lines {
         }
     }
 
-    /// A request has this connection; whether it is not to be used any more: it is too old, or its replica is left out.
-    pub(super) fn is_worn(&self, object: &Object, settings: &PoolSettings) -> bool {
+    /// A request has this connection; how much longer it may be used.
+    pub(super) fn wear(&self, object: &Object, settings: &PoolSettings) -> Wear {
         self.take(object, None, settings);
         let is_old = |entry: &Entry| entry.expiry.is_some_and(|expiry| expiry <= Instant::now());
-        let lines = self.0.borrow();
-        let entry = lines.get(&Object::id(object));
-        entry.is_some_and(|entry| entry.is_left_out() || is_old(entry))
+        match self.0.borrow().get(&Object::id(object)) {
+            Some(entry) if entry.is_left_out() => Wear::LeftOut,
+            Some(entry) if is_old(entry) => Wear::Old,
+            Some(_) | None => Wear::None,
+        }
     }
 
     /// Nobody has this connection any longer; says whether its replica is left out. A request was served on it, or else it was just opened.
@@ -86,14 +98,17 @@ impl Lines {
     }
 
     /// Leaves replicas that are not in use any more: connections that nobody uses are closed, and those to a replica that does not answer
-    /// as well. What runs elsewhere goes on, and its connection is closed as it comes back.
-    pub(super) fn keep_to_hosts_in_use(&self) {
+    /// as well. What runs elsewhere goes on, and its connection is closed as it comes back. Gives how many were closed that might have stayed.
+    pub(super) fn keep_to_hosts_in_use(&self) -> usize {
+        let mut given_up = 0;
         for entry in self.0.borrow().values().filter(|entry| entry.is_left_out()) {
             let is_gone = entry.line.host.as_ref().is_some_and(|host| host.is_gone());
             if is_gone || !entry.is_out {
+                given_up += usize::from(!is_gone && !entry.line.task.is_finished());
                 entry.line.task.abort();
             }
         }
+        given_up
     }
 
     /// Closes the connections that nobody uses to the replica that this one was to.

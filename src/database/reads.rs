@@ -66,7 +66,7 @@ impl Database {
         ask: impl AsyncFn(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let reader = self.reader().inspect_err(|error| self.access.note_failure(work, error))?;
-        match reader.attempt(work, queries, deadline, &ask).await {
+        match reader.attempt(work, queries, deadline, None, &ask).await {
             Ok(answer) => Ok(answer),
             Err(error) if self.reads.is_none() => {
                 reader.note_failure(work, &error);
@@ -107,7 +107,7 @@ impl Database {
                 }
             };
             tracing::debug!("a read is asked again: {error}");
-            match asked.attempt(work, queries, deadline, &ask).await {
+            match asked.attempt(work, queries, deadline, Some(Instant::now()), &ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(another) => error = another,
             }

@@ -136,9 +136,14 @@ impl Access {
         deadline.checked_sub(self.patience).unwrap_or(deadline)
     }
 
-    /// The same where none is to be had at once; waits for one until the deadline.
-    async fn enter(&self, work: Work, queries: u32, deadline: Instant) -> Result<(Session, Instant), Error> {
-        let begun = self.begun(deadline);
+    /// The same where none is to be had at once; waits for one until the deadline, and has begun then.
+    async fn enter(
+        &self,
+        work: Work,
+        queries: u32,
+        deadline: Instant,
+        begun: Instant,
+    ) -> Result<(Session, Instant), Error> {
         let mut has_waited = false;
         let mut waiting = pin!(self.wait(work, queries, deadline));
         let hold = poll_fn(|cx| {
@@ -176,26 +181,31 @@ impl Access {
         deadline: Instant,
         ask: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let outcome = self.attempt(work, queries, deadline, ask).await;
+        let outcome = self.attempt(work, queries, deadline, None, ask).await;
         outcome.inspect_err(|error| self.note_failure(work, error))
     }
 
-    /// Runs `ask`, which is work of this kind, on a place of its own and gives the place back as the outcome allows.
+    /// Runs `ask`, which is work of this kind, on a place of its own and gives the place back as the outcome allows. What was asked
+    /// elsewhere before begins `again` then: the time that passed there is none of this place's.
     pub(super) async fn attempt<T>(
         &self,
         work: Work,
         queries: u32,
         deadline: Instant,
+        again: Option<Instant>,
         ask: impl AsyncFnOnce(&Client, &Statements) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (session, since) = match self.enter_at_once(work, queries, deadline) {
-            Some(entered) => entered,
-            None => self.enter(work, queries, deadline).await?,
+        let (session, since) = match again {
+            None => match self.enter_at_once(work, queries, deadline) {
+                Some(entered) => entered,
+                None => self.enter(work, queries, deadline, self.begun(deadline)).await?,
+            },
+            Some(begun) => self.enter(work, queries, deadline, begun).await?,
         };
         let outcome = match &session.hold {
             // The lane's watch ends the lane at the deadline, and the work with it.
             Hold::Ticket(ticket) => match ask(ticket.client(), ticket.statements()).await {
-                Err(Error::Lost) if ticket.was_ended() => Err(Error::Deadline),
+                Err(Error::Lost) if ticket.was_ended(session.deadline) => Err(Error::Deadline),
                 Err(Error::Lost) => {
                     ticket.leave_its_host();
                     Err(Error::Lost)

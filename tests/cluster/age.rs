@@ -20,22 +20,19 @@ fn connections_past_their_age_are_replaced_without_one_more_than_there_may_be_an
     for way in WAYS {
         let server = ServerSetup::with_database(&database)
             .args(way)
-            .args(&["--database-max-conn", "2", "--connection-max-age", "300ms"])
+            .args(&["--database-max-conn", "2", "--connection-max-age", "1s"])
             .start();
         let readers = Readers::start(server.address(), &["/db", "/updates", "/queries?queries=5"], 4);
         let first = wait_until("connections", PATIENCE, || {
             Some(backends(database.admin())).filter(|all| !all.is_empty())
         });
         let mut seen = first.clone();
-        wait_until("six others", PATIENCE, || {
+        wait_until("three others", PATIENCE, || {
             seen.extend(backends(database.admin()));
-            (seen.len() >= first.len() + 6).then_some(())
+            (seen.len() >= first.len() + 3).then_some(())
         });
         let reads = readers.end_all_served(&server);
-        figure(
-            &format!("connections of 300 ms, {}", way.join(" ")),
-            format!("{reads} requests, none failed"),
-        );
+        figure(&format!("connections of 1 s, {}", way.join(" ")), format!("{reads} requests, none failed"));
     }
 }
 

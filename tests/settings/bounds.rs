@@ -55,7 +55,7 @@ const BOUNDS: [Bound; 64] = [
     bound("serve", "max-waiting", COUNT, BEYOND_COUNT),
     bound("serve", "database-max-conn", COUNT, BEYOND_COUNT),
     bound("serve", "max-replica-lag", ["1s", "24h"], ["999ms", "24h 1ns"]),
-    bound("serve", "connection-max-age", DAY_OR_NONE, BEYOND_NONE),
+    bound("serve", "connection-max-age", ["1s", "24h"], ["999ms", "24h 1ns"]),
     bound("serve", "database-wait", DAY, BEYOND_A_DAY),
     bound("serve", "request-deadline", DAY, BEYOND_A_DAY),
     bound("serve", "idle-timeout", DAY, BEYOND_A_DAY),

@@ -69,12 +69,14 @@ impl Respondent for Inside {
         let (is_reached, database_trouble) = self.reach.tell();
         // With the primary away, replicas serve what is only read, which is most: such a process is not one to be left out.
         let database_reached = is_reached || self.reads.as_ref().is_some_and(|fleet| fleet.serves());
+        // What keeps replicas from serving costs reads a second attempt, and is told though they are served.
+        let of_reads = || Some(format!("reads: {}", self.reads.as_ref()?.trouble()?));
         let open = self.reach.open();
         Process {
             index: self.seat.index,
             pid: std::process::id(),
             draining: *self.stop.borrow() != Stop::Run,
-            database_trouble,
+            database_trouble: database_trouble.or_else(of_reads),
             database_reached,
             database_open: open + self.reads.as_ref().map_or(0, |fleet| fleet.open()),
             hosts: self.reads.as_ref().map(|fleet| fleet.look(open)).unwrap_or_default(),

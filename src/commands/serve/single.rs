@@ -78,6 +78,7 @@ pub(super) async fn begin_to_watch(
     let settings = &args.database.reads;
     let fleet = Fleet::new(reads?, primary.clone(), settings.max_lag(), settings.are_for_replicas_only());
     tokio::task::spawn_local(replicas::watch(Arc::clone(&fleet)));
+    tokio::task::spawn_local(Arc::clone(&fleet).proclaim());
     fleet.until_begun(FIRST_LOOK_AT_REPLICAS).await;
     Some(fleet)
 }

@@ -25,7 +25,7 @@ pub(super) use checkout::Checkout;
 
 use super::connect::Newest;
 use super::error::Error;
-use super::lines::Lines;
+use super::lines::{Lines, Wear};
 use super::places::{Place, Places};
 use super::pool::{self, PoolSettings};
 use super::queue::{self, Queue};
@@ -129,9 +129,13 @@ impl Exclusive {
                 return Err(Error::Unreached);
             }
             if let Some(object) = self.take_idle().await {
-                if self.lines.is_worn(&object, &self.settings) {
-                    self.give_up(object);
-                    continue;
+                match self.lines.wear(&object, &self.settings) {
+                    Wear::None => {}
+                    Wear::Old if !self.may_replace_one() => self.open_another(),
+                    Wear::Old | Wear::LeftOut => {
+                        self.give_up(object);
+                        continue;
+                    }
                 }
                 return Ok(self.lend(object, Some(place), self.shown.renewals.get()));
             }
@@ -153,6 +157,13 @@ impl Exclusive {
     /// Whether there is a connection that nobody uses. The pool does not say: it counts who is opening one as using one.
     fn has_idle(&self) -> bool {
         self.pool.status().size > self.shown.in_use.get() as usize
+    }
+
+    /// Whether an old connection that was taken just now may be closed: another is there, or there can be no other beside it. One is
+    /// replaced at a time.
+    fn may_replace_one(&self) -> bool {
+        let others = self.pool.status().size.saturating_sub(1);
+        others > self.shown.in_use.get() as usize || (!self.has_room() && !self.opening.get())
     }
 
     fn has_room(&self) -> bool {
@@ -224,7 +235,9 @@ impl Exclusive {
 
     /// Leaves replicas that are not in use any more. With none in use nobody waits for one.
     pub(super) fn keep_to(&self, fleet: &Fleet) {
-        self.lines.keep_to_hosts_in_use();
+        for _ in 0..self.lines.keep_to_hosts_in_use() {
+            self.shown.replaced.given_up();
+        }
         self.lost.set(!fleet.is_in_use());
         self.places.look();
     }

@@ -45,6 +45,7 @@ impl Lanes {
                     sleep(least).await;
                     self.end_surplus();
                 }
+                self.replaced_at.set(Some(Instant::now()));
                 self.forget_closed();
                 drop(aged);
                 if self.open.borrow().len() < self.max_size.get() as usize && !self.opening.get() {

@@ -236,6 +236,11 @@ impl Lane {
         self.close();
     }
 
+    /// Whether it was ended because a request on it was overdue.
+    pub(super) fn was_ended(&self) -> bool {
+        self.ended.get() && !self.forsaken.get()
+    }
+
     /// The replica that it is at, if it is at one.
     pub(super) fn host(&self) -> Option<&Arc<ReadHost>> {
         self.line.host.as_ref()
@@ -312,8 +317,8 @@ impl Drop for Lane {
 
 /// A request's place on a lane.
 pub(in crate::database) struct Ticket {
-    lanes: Rc<Lanes>,
-    lane: Rc<Lane>,
+    pub(super) lanes: Rc<Lanes>,
+    pub(super) lane: Rc<Lane>,
     queries: u32,
     /// Where it stands among those under way, until it has all its answers.
     key: Option<usize>,
@@ -338,18 +343,6 @@ impl Ticket {
     /// Its statements.
     pub(in crate::database) fn statements(&self) -> &Statements {
         &self.lane.statements
-    }
-
-    /// Whether the lane was ended because a request on it was overdue.
-    pub(in crate::database) fn was_ended(&self) -> bool {
-        self.lane.ended.get() && !self.lane.forsaken.get()
-    }
-
-    /// Its connection was lost: where that was to a replica, no request takes another to the same one.
-    pub(in crate::database) fn leave_its_host(&self) {
-        if let Some(host) = self.lane.host() {
-            self.lanes.leave(host);
-        }
     }
 
     /// All answers have come: the place is free at once.

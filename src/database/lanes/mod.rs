@@ -57,6 +57,8 @@ pub(super) struct Lanes {
     held: Held,
     /// Preparing the statements of the last attempt was held up: the next one leaves them to their first queries.
     unprepared: Cell<bool>,
+    /// When an old lane ended last to have its place taken by a new one, which PostgreSQL may not have noticed yet.
+    replaced_at: Cell<Option<Instant>>,
     /// Wakes the task that waits before it opens another lane, when there is none left.
     alone: Notify,
     queue: Queue,
@@ -95,6 +97,7 @@ impl Lanes {
             short: Cell::new(0),
             held: Held::default(),
             unprepared: Cell::new(false),
+            replaced_at: Cell::new(None),
             alone: Notify::new(),
             in_line: Cell::new(0),
             standing: room::Standing::default(),
@@ -295,20 +298,6 @@ impl Lanes {
         if ended {
             self.forget_closed();
         }
-    }
-
-    /// Takes a lane in that was opened just now; where there are enough by now, it ends again.
-    fn take_in(&self, lane: Lane) {
-        self.tell_standing(&lane);
-        let mut open = self.open.borrow_mut();
-        lane.set_surplus(open.len() >= self.max_size.get() as usize);
-        open.push(Rc::new(lane));
-        if self.replaced.opened(count(open.iter())) {
-            self.counters.reconnects.note();
-        }
-        drop(open);
-        self.end_surplus();
-        self.show();
     }
 
     /// Forgets lanes that are gone, and wakes those who wait, for whom there may be another now. With the last one, whoever is waiting to open another need not wait any longer.

@@ -13,8 +13,11 @@ use super::super::error::Error;
 use super::super::pool;
 use super::super::reach::Trouble;
 use super::super::statements::Statements;
-use super::{Lane, Lanes, Work, Works};
+use super::{Lane, Lanes, Work, Works, count};
 use crate::config::database::Driver;
+
+/// PostgreSQL may count a session for so long after its socket was closed: its process notices that, and ends.
+const PLACE_IS_FREE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
 pub(super) async fn open_one(lanes: Rc<Lanes>) {
@@ -23,11 +26,14 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
         match lease(&lanes).await {
             Ok(lane) => {
                 lanes.take_in(lane);
-                lanes.lost.set(false);
+                // While it was being opened all replicas may have been left out.
+                lanes.lost.set(lanes.settings.reads.as_ref().is_some_and(|fleet| !fleet.is_in_use()));
                 lanes.short.set(0);
                 lanes.unprepared.set(false);
                 lanes.opening.set(false);
-                lanes.reach.reached();
+                if !lanes.open.borrow().is_empty() {
+                    lanes.reach.reached();
+                }
                 lanes.wake_all();
                 return;
             }
@@ -46,10 +52,37 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
     }
 }
 
+impl Lanes {
+    /// Takes a lane in that was opened just now; where there are enough by now, or its replica was left out meanwhile, it ends again.
+    pub(super) fn take_in(&self, lane: Lane) {
+        self.tell_standing(&lane);
+        let lane = Rc::new(lane);
+        let mut open = self.open.borrow_mut();
+        lane.set_surplus(open.len() >= self.max_size.get() as usize);
+        open.push(Rc::clone(&lane));
+        if self.replaced.opened(count(open.iter())) {
+            self.counters.reconnects.note();
+        }
+        drop(open);
+        self.leave_where_left_out(&lane);
+        self.end_surplus();
+        self.show();
+    }
+
+    /// Whether an old lane ended a moment ago, whose place in PostgreSQL may not be free yet.
+    fn is_replacing(&self) -> bool {
+        self.replaced_at.get().is_some_and(|at| at.elapsed() < PLACE_IS_FREE_WITHIN)
+    }
+}
+
 /// Says what a failed attempt means, and how long the next one may wait at the most.
 fn note_failure(lanes: &Lanes, trouble: Trouble) -> Duration {
     lanes.forget_closed();
-    if lanes.open.borrow().is_empty() {
+    let is_passing = trouble.is_of_one_connection() && lanes.is_replacing();
+    if is_passing && lanes.open.borrow().is_empty() {
+        // Requests wait rather than fail because a lane is old.
+        Backoff::MOST
+    } else if lanes.open.borrow().is_empty() {
         lanes.lost.set(true);
         lanes.reach.lost(trouble);
         lanes.wake_all();

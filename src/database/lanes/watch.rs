@@ -74,18 +74,21 @@ impl Lanes {
     fn note_pace(&self, within: Duration) {
         let stuck_after = stuck_after(self.settings.wait);
         let mut seen = Seen::default();
-        let mut goes_on = false;
+        let (mut goes_on, mut stuck) = (false, Vec::new());
         for lane in self.open.borrow().iter().filter(|lane| !lane.is_closed()) {
             let was_stuck = lane.is_stuck();
             let (finished, stuck_with) = lane.note_pace(within, stuck_after);
             seen.answered = seen.answered.and(finished);
             if let Some(work) = stuck_with {
-                seen.stuck = seen.stuck.with(work);
+                stuck.push((Rc::clone(lane), work));
             }
             if was_stuck && !lane.is_stuck() {
                 seen.freed = seen.freed.and(finished);
                 goes_on = true;
             }
+        }
+        for (_, work) in stuck.iter().filter(|(lane, _)| self.is_stuck_by_its_work(lane)) {
+            seen.stuck = seen.stuck.with(*work);
         }
         self.held.note(seen, Instant::now(), self.settings.wait);
         // One that carries nothing is marked again by the next held request that takes it.

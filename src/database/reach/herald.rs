@@ -80,6 +80,16 @@ async fn changed(word: &mut watch::Receiver<Word>) {
 
 /// Logs changes for as long as it is polled. Where the database was not reached at the start, that was said already, with `trouble`.
 pub(crate) async fn proclaim(reach: Arc<Reach>, trouble: Option<Trouble>) {
+    proclaim_as("", reach, trouble, || true).await;
+}
+
+/// The same of one part of the database, with this before each line; what is so while it does not count is not said.
+pub(in crate::database) async fn proclaim_as(
+    part: &str,
+    reach: Arc<Reach>,
+    trouble: Option<Trouble>,
+    counts: impl Fn() -> bool,
+) {
     let mut news = reach.news();
     let mut said = Said::begin(trouble);
     let mut pace = Pace::begin(Instant::now());
@@ -92,15 +102,18 @@ pub(crate) async fn proclaim(reach: Arc<Reach>, trouble: Option<Trouble>) {
             tokio::time::sleep(wait).await;
             words = vec![news.latest()];
         }
+        if !counts() {
+            words.clear();
+        }
         let lines: Vec<_> =
             words.into_iter().flat_map(|word| said.take(word, reach.take_greeting())).collect();
         let remark = if wait.is_zero() { "" } else { " (it changes often, and not each change is said)" };
         for (level, line) in lines {
             pace.spend(Instant::now());
             if level == Level::WARN {
-                tracing::warn!("{line}{remark}");
+                tracing::warn!("{part}{line}{remark}");
             } else {
-                tracing::info!("{line}{remark}");
+                tracing::info!("{part}{line}{remark}");
             }
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 mod herald;
 mod word;
 
+pub(super) use herald::proclaim_as;
 pub(crate) use herald::{News, proclaim};
 pub(crate) use word::{Trouble, Word};
 

@@ -32,7 +32,7 @@ impl Trouble {
     }
 
     /// Whether one connection may meet with it while another does not: class 53, insufficient resources.
-    fn is_of_one_connection(&self) -> bool {
+    pub(in crate::database) fn is_of_one_connection(&self) -> bool {
         self.code.starts_with("53")
     }
 }

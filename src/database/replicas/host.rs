@@ -38,6 +38,16 @@ pub(super) struct Known {
     pub(super) is_dismissed: bool,
 }
 
+/// What is another than before about a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    /// It is read from or left out now.
+    Use,
+    /// It is left out as before, and whether it answers has changed: what it was asked is to be asked elsewhere, or not.
+    Presence,
+}
+
 impl ReadHost {
     /// One that nobody has asked yet.
     pub(super) fn new(address: Address, name: String, config: Config) -> Self {
@@ -91,10 +101,16 @@ impl ReadHost {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts it in use or leaves it out; gives whether that is a change.
-    pub(super) fn put(&self, left: Option<&Left>) -> bool {
-        self.is_gone.store(left.is_some_and(|left| left.is_gone), Ordering::Relaxed);
-        self.is_in_use.swap(left.is_none(), Ordering::Relaxed) != left.is_none()
+    /// Puts it in use or leaves it out; gives what that changed.
+    pub(super) fn put(&self, left: Option<&Left>) -> Change {
+        let is_gone = left.is_some_and(|left| left.is_gone);
+        let of_gone = self.is_gone.swap(is_gone, Ordering::Relaxed) != is_gone;
+        let of_use = self.is_in_use.swap(left.is_none(), Ordering::Relaxed) != left.is_none();
+        match (of_use, of_gone) {
+            (true, _) => Change::Use,
+            (false, true) => Change::Presence,
+            (false, false) => Change::None,
+        }
     }
 
     /// A seat for a session that is to be opened there.

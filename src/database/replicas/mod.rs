@@ -15,7 +15,8 @@ use tokio::sync::watch as channel;
 use tokio_postgres::config::LoadBalanceHosts;
 
 use super::config::Config;
-use super::reach::Reach;
+use super::hosts::Silent;
+use super::reach::{Reach, proclaim_as};
 use super::standing::Standing;
 use crate::telemetry::hosts::{Host, Role, Side};
 
@@ -27,6 +28,7 @@ mod open;
 mod single;
 mod watch;
 
+use host::Change;
 pub(super) use host::{ReadHost, Seat};
 pub(crate) use single::each;
 pub(crate) use watch::watch;
@@ -106,17 +108,29 @@ impl Fleet {
         self.reach.open()
     }
 
-    /// Whether requests that read are served by them.
+    /// Whether requests that read are served by them, as far as is known.
     pub(crate) fn serves(&self) -> bool {
-        self.is_in_use()
+        self.is_in_use() && self.reach.tell().0
     }
 
     /// Why requests that only read are refused; none where they are not.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let is_refused = self.is_for_replicas_only && !self.is_in_use();
-        is_refused.then(|| {
-            "reads are refused: no host of --database-read-url is in use, and --reads replica-only keeps them from the primary".into()
-        })
+        if !self.is_for_replicas_only || self.serves() {
+            return None;
+        }
+        let why = self.trouble().unwrap_or_else(|| "no host of --database-read-url is in use".into());
+        Some(format!("reads are refused: {why}, and --reads replica-only keeps them from the primary"))
+    }
+
+    /// What keeps the workers from having all sessions that they want at hosts that are in use.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.reach.tell().1.filter(|_| self.is_in_use())
+    }
+
+    /// Logs how the workers' sessions do for as long as it is polled. Why a host is left out is said by whoever leaves it out.
+    pub(crate) async fn proclaim(self: Arc<Self>) {
+        let reach = Arc::clone(&self.reach);
+        proclaim_as("reads: ", reach, None, move || self.is_in_use()).await;
     }
 
     /// Tells whenever another set of them is in use.
@@ -136,14 +150,15 @@ impl Fleet {
     }
 
     /// Those in use, in the order in which a new session is to try them: with `load_balance_hosts=random` the one that has fewest
-    /// sessions of this process first, drawn among equals, else as the address names them.
-    fn in_order(&self) -> Vec<Arc<ReadHost>> {
+    /// sessions of this process first, drawn among equals, else as the address names them; those that were silent last.
+    fn in_order(&self, silent: &Silent) -> Vec<Arc<ReadHost>> {
         let mut hosts = self.hosts();
         hosts.retain(|host| host.is_in_use());
         if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
             hosts.shuffle(&mut rand::rng());
             hosts.sort_by_key(|host| host.open());
         }
+        hosts.sort_by_cached_key(|host| silent.has(&host.config));
         hosts
     }
 
@@ -169,8 +184,9 @@ impl Fleet {
             };
             known.shown.clone_from(&left);
             drop(known);
-            if host.put(left.as_ref()) {
-                is_changed = true;
+            let change = host.put(left.as_ref());
+            is_changed |= change != Change::None;
+            if change == Change::Use {
                 say(host, left.as_ref());
             }
         }
