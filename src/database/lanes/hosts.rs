@@ -83,3 +83,97 @@ impl Ticket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::super::super::PoolSettings;
+    use super::super::super::stand_in::{self, StandIn};
+    use super::super::{Work, open};
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Runs a test with lanes at one replica.
+    fn with_lanes(test: impl AsyncFnOnce(&Rc<Lanes>, &Fleet)) {
+        stand_in::run(async {
+            let replica = StandIn::start(8, true).await;
+            let fleet = Fleet::unwatched(&[replica.port]);
+            let settings = PoolSettings {
+                config: fleet.config().clone(),
+                reads: Some(Arc::clone(&fleet)),
+                ..replica.pool(2, PATIENCE)
+            };
+            let lanes = Lanes::start(settings, &Arc::default(), rand::make_rng(), Arc::default()).unwrap();
+            test(&lanes, &fleet).await;
+            lanes.close();
+        });
+    }
+
+    async fn open_one(lanes: &Rc<Lanes>) -> Lane {
+        open::lease(lanes).await.unwrap_or_else(|why| panic!("no lane: {why:?}"))
+    }
+
+    #[test]
+    fn a_lane_that_was_being_opened_while_its_replica_was_left_out_serves_nothing() {
+        for is_gone in [false, true] {
+            with_lanes(async |lanes, fleet| {
+                let lane = open_one(lanes).await;
+                fleet.leave_out(0, is_gone);
+                lanes.keep_to(fleet);
+                lanes.take_in(lane);
+                assert_eq!(lanes.open.borrow().len(), 0);
+            });
+        }
+    }
+
+    #[test]
+    fn a_lane_that_is_left_on_purpose_is_replaced_and_no_reconnect() {
+        with_lanes(async |lanes, fleet| {
+            lanes.take_in(open_one(lanes).await);
+            let lane = open_one(lanes).await;
+            fleet.leave_out(0, false);
+            lanes.keep_to(fleet);
+            lanes.take_in(lane);
+            assert_eq!(lanes.counters.reconnects.read(), 0);
+        });
+    }
+
+    #[test]
+    fn of_the_requests_on_a_replica_s_lane_only_the_overdue_one_is_late_and_the_others_are_lost() {
+        with_lanes(async |lanes, _| {
+            lanes.take_in(open_one(lanes).await);
+            let now = Instant::now();
+            let [soon, late] = [now + Duration::from_millis(20), now + PATIENCE];
+            let first = lanes.enter(Work::Read, 1, soon).await.unwrap();
+            let second = lanes.enter(Work::Read, 1, late).await.unwrap();
+            let lane = Rc::clone(&first.lane);
+            assert!(Rc::ptr_eq(&lane, &second.lane), "there is one");
+            let ended = async {
+                while !lane.is_closed() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, ended).await.unwrap();
+            assert!(first.was_ended(soon) && !second.was_ended(late));
+        });
+    }
+
+    #[test]
+    fn a_lane_is_stuck_by_its_work_where_its_replica_answers_on_another() {
+        with_lanes(async |lanes, _| {
+            for _ in 0..2 {
+                lanes.take_in(open_one(lanes).await);
+            }
+            let [stuck, other] = [0, 1].map(|place: usize| Rc::clone(&lanes.open.borrow()[place]));
+            assert!(!lanes.is_stuck_by_its_work(&stuck), "it may be silent");
+            let ticket =
+                Ticket::new(Rc::clone(lanes), Rc::clone(&other), Work::Read, 1, Instant::now() + PATIENCE);
+            ticket.finish();
+            other.note_pace(Duration::from_millis(50), PATIENCE);
+            assert!(lanes.is_stuck_by_its_work(&stuck));
+        });
+    }
+}

@@ -96,7 +96,7 @@ fn note_failure(lanes: &Lanes, trouble: Trouble) -> Duration {
 }
 
 /// Opens a lane; where it does not come about, gives the reason, or none where work came to be held meanwhile.
-async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
+pub(super) async fn lease(lanes: &Lanes) -> Result<Lane, Option<Trouble>> {
     let object = lanes.pool.get().await.map_err(|error| Some(pool::trouble(&error)))?;
     let Some(line) = lanes.newest.take() else {
         drop(deadpool_postgres::Object::take(object));

@@ -80,18 +80,28 @@ async fn changed(word: &mut watch::Receiver<Word>) {
 
 /// Logs changes for as long as it is polled. Where the database was not reached at the start, that was said already, with `trouble`.
 pub(crate) async fn proclaim(reach: Arc<Reach>, trouble: Option<Trouble>) {
-    proclaim_as("", reach, trouble, || true).await;
+    let whole = Part { name: "", without: "database routes answer 503" };
+    proclaim_part(whole, reach, trouble, || true).await;
 }
 
-/// The same of one part of the database, with this before each line; what is so while it does not count is not said.
-pub(in crate::database) async fn proclaim_as(
-    part: &str,
+/// How what is told of a part of the database is worded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::database) struct Part {
+    /// Stands before each line.
+    pub(in crate::database) name: &'static str,
+    /// What becomes of requests while it is not reached.
+    pub(in crate::database) without: &'static str,
+}
+
+/// The same of one part of the database; what is so while that does not count is not said.
+pub(in crate::database) async fn proclaim_part(
+    part: Part,
     reach: Arc<Reach>,
     trouble: Option<Trouble>,
     counts: impl Fn() -> bool,
 ) {
     let mut news = reach.news();
-    let mut said = Said::begin(trouble);
+    let mut said = Said::begin(part, trouble);
     let mut pace = Pace::begin(Instant::now());
     // What came before is a change as well.
     news.word.mark_changed();
@@ -111,9 +121,9 @@ pub(in crate::database) async fn proclaim_as(
         for (level, line) in lines {
             pace.spend(Instant::now());
             if level == Level::WARN {
-                tracing::warn!("{part}{line}{remark}");
+                tracing::warn!("{}{line}{remark}", part.name);
             } else {
-                tracing::info!("{part}{line}{remark}");
+                tracing::info!("{}{line}{remark}", part.name);
             }
         }
     }
@@ -122,16 +132,17 @@ pub(in crate::database) async fn proclaim_as(
 /// What was said last.
 #[derive(Debug, Default)]
 struct Said {
+    part: Part,
     word: Word,
     /// It was not reached at the start, and the first contact will say that it is.
     awaits_greeting: bool,
 }
 
 impl Said {
-    fn begin(trouble: Option<Trouble>) -> Self {
+    fn begin(part: Part, trouble: Option<Trouble>) -> Self {
         let awaits_greeting = trouble.is_some();
         let state = trouble.map_or(State::Unknown, State::Lost);
-        Self { word: Word { state, refused: Vec::new() }, awaits_greeting }
+        Self { part, word: Word { state, refused: Vec::new() }, awaits_greeting }
     }
 
     /// What there is to say now.
@@ -187,8 +198,8 @@ impl Said {
                 Some((Level::WARN, line))
             }
             (State::Lost(trouble), _) => {
-                let line =
-                    format!("the database is not reached: {trouble}; trying on, database routes answer 503");
+                let without = self.part.without;
+                let line = format!("the database is not reached: {trouble}; trying on, {without}");
                 Some((Level::WARN, line))
             }
             (State::Reached, State::Lost(_)) => Some((Level::INFO, "the database is reached again".into())),
@@ -259,7 +270,7 @@ mod tests {
     #[test]
     fn the_first_contact_is_the_line_of_the_return() {
         for first_asked in [State::Unknown, State::Reached] {
-            let mut said = Said::begin(Some(Trouble::away("refused")));
+            let mut said = Said::begin(Part::default(), Some(Trouble::away("refused")));
             assert!(say(&mut said, of(first_asked)).is_empty());
             let lines = said.take(Word::default(), Some("PostgreSQL 18".into()));
             assert_eq!(

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 mod herald;
 mod word;
 
-pub(super) use herald::proclaim_as;
 pub(crate) use herald::{News, proclaim};
+pub(super) use herald::{Part, proclaim_part};
 pub(crate) use word::{Trouble, Word};
 
 use super::lanes::Work;

@@ -16,7 +16,7 @@ use tokio_postgres::config::LoadBalanceHosts;
 
 use super::config::Config;
 use super::hosts::Silent;
-use super::reach::{Reach, proclaim_as};
+use super::reach::{Part, Reach, proclaim_part};
 use super::standing::Standing;
 use crate::telemetry::hosts::{Host, Role, Side};
 
@@ -130,7 +130,9 @@ impl Fleet {
     /// Logs how the workers' sessions do for as long as it is polled. Why a host is left out is said by whoever leaves it out.
     pub(crate) async fn proclaim(self: Arc<Self>) {
         let reach = Arc::clone(&self.reach);
-        proclaim_as("reads: ", reach, None, move || self.is_in_use()).await;
+        let without = if self.is_for_replicas_only { "reads answer 503" } else { "reads go to the primary" };
+        let part = Part { name: "reads: ", without };
+        proclaim_part(part, reach, None, move || self.is_in_use()).await;
     }
 
     /// Tells whenever another set of them is in use.
@@ -249,5 +251,56 @@ fn say(host: &ReadHost, left: Option<&Left>) {
     match left {
         None => tracing::info!("reads: {}{role} is read from", host.name),
         Some(left) => tracing::warn!("reads: {}{role} is left out: {}", host.name, left.why),
+    }
+}
+
+#[cfg(test)]
+impl Fleet {
+    /// Servers on these ports of this machine, all in use, which nobody watches.
+    pub(super) fn unwatched(ports: &[u16]) -> Arc<Self> {
+        let at = |port: &u16| -> Config {
+            format!("host=127.0.0.1 port={port} user=me sslmode=disable").parse().unwrap()
+        };
+        let fleet = Self::new(at(&ports[0]), at(&ports[0]), Duration::from_secs(1), false);
+        let host = |port: &u16| {
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], *port));
+            let host = ReadHost::new(super::dial::Address::Tcp(address, None), port.to_string(), at(port));
+            host.known().left = None;
+            Arc::new(host)
+        };
+        *fleet.hosts.write().unwrap() = ports.iter().map(host).collect();
+        fleet.settle();
+        fleet
+    }
+
+    /// Leaves the server with this place out, as one that is gone or only behind.
+    pub(super) fn leave_out(&self, place: usize, is_gone: bool) {
+        self.hosts()[place].known().left = Some(Left { why: "a test".into(), is_gone });
+        self.settle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_hear_that_a_server_is_left_out_and_again_when_it_is_gone() {
+        let fleet = Fleet::unwatched(&[1, 2]);
+        let mut changes = fleet.changes();
+        changes.mark_unchanged();
+        let mut hears = || {
+            let hears = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            hears
+        };
+        fleet.settle();
+        assert!(!hears());
+        fleet.leave_out(0, false);
+        assert!(hears());
+        fleet.leave_out(0, true);
+        assert!(hears() && fleet.hosts()[0].is_gone(), "what it was asked is to be asked elsewhere");
+        fleet.leave_out(0, true);
+        assert!(!hears());
     }
 }
