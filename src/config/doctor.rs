@@ -67,6 +67,9 @@ pub struct DoctorArgs {
     /// Database connections for each core, as for serve
     #[arg(long, value_name = "N", env = "PLIMSOLL_POOL_PER_CORE", default_value = DEFAULT_POOL_PER_CORE, value_parser = parse_most_per_core)]
     pub pool_per_core: f64,
+    /// Never more database connections than this, over all workers, as for serve [default: no bound]
+    #[arg(long, value_name = "N", env = "DATABASE_MAX_CONN", value_parser = clap::value_parser!(u32).range(1..))]
+    pub database_max_conn: Option<u32>,
 
     /// Print the answer as JSON
     #[arg(long)]

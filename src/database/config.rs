@@ -58,6 +58,11 @@ impl Config {
         self.is_timed
     }
 
+    /// Whether rows are read from the primary where it is one of these hosts, if only while no standby is in use.
+    pub(crate) fn reads_at_primary(&self) -> bool {
+        matches!(self.standing, Standing::Any | Standing::PreferStandby)
+    }
+
     /// How many hosts are named.
     pub(super) fn hosts(&self) -> usize {
         self.get_hosts().len().max(self.get_hostaddrs().len()).max(1)

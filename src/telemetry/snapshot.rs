@@ -107,6 +107,9 @@ pub struct Process {
     /// Database connections that are open, by which it would hear of the database's end.
     #[serde(default)]
     pub database_open: u32,
+    /// Those of them that the plan's total is about: at the primary, and none at replicas.
+    #[serde(default)]
+    pub primary_open: u32,
     /// Whether requests for the database are held back.
     pub paused: bool,
     /// Memory that is resident, in bytes.

@@ -108,6 +108,20 @@ fn a_host_that_is_written_and_read_has_both_sides_of_each_node_and_one_that_is_o
 }
 
 #[test]
+fn the_bound_that_each_node_is_to_have_is_taken_into_the_sum() {
+    let database = TestDatabase::create();
+    let cores = std::thread::available_parallelism().unwrap().to_string();
+    let wanted = |more: &[&str]| {
+        let words = ["--connections", "100", "--nodes", "2", "--processes", "1", "--json"];
+        let run = Machine::new().doctor(&[&words, more].concat()).env("DATABASE_URL", database.url()).run();
+        json(&run)["nodes"]["databases"][0]["wanted"].as_u64().unwrap()
+    };
+    let (free, bound) = (wanted(&[]), wanted(&["--database-max-conn", &cores]));
+    assert!(bound < free, "{bound} of {free}");
+    assert_eq!(bound, 2 * (cores.parse::<u64>().unwrap() + 1), "and a session that asks");
+}
+
+#[test]
 fn nodes_without_a_database_are_no_question() {
     let run = Machine::new().doctor(&["--nodes", "3"]).run();
     assert_eq!(run.code, Some(78), "{run:?}");

@@ -45,7 +45,7 @@ const THOUSAND: [&str; 2] = ["1", "1024"];
 const BEYOND_THOUSAND: [&str; 2] = ["0", "1025"];
 const HOLD: &str = "load http://a --hold=10";
 
-const BOUNDS: [Bound; 64] = [
+const BOUNDS: [Bound; 65] = [
     bound("serve", "port", PORTS, BEYOND_PORTS),
     bound("serve", "processes", THOUSAND, BEYOND_THOUSAND),
     bound("serve", "workers", THOUSAND, BEYOND_THOUSAND),
@@ -85,6 +85,7 @@ const BOUNDS: [Bound; 64] = [
     bound("doctor --capacity=1", "rate", ["0.001", "1000000000"], ["0.0009", "1000000001"]),
     bound("doctor --rate=1", "capacity", ["0.001", "1000000000"], ["0.0009", "1000000001"]),
     bound("doctor", "pool-per-core", PER_CORE, BEYOND_PER_CORE),
+    bound("doctor", "database-max-conn", COUNT, BEYOND_COUNT),
     bound("load http://a", "threads", THOUSAND, BEYOND_THOUSAND),
     bound("load http://a", "connections", COUNT, BEYOND_COUNT),
     bound("load http://a", "duration", DAY, BEYOND_A_DAY),

@@ -159,7 +159,7 @@ fn ask_for_nodes(
     };
     let processes = processes.clamp(1, MOST_PROCESSES);
     let processes = u32::try_from(processes).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
-    let plan = plan(args, processes)?;
+    let plan = plan(args, processes, args.database_max_conn)?;
     let plan = if databases.reads.is_some() { plan.with_replicas() } else { plan };
     let hosts = nodes::hosts(writes, databases.reads.as_ref()).map_err(SettingsError::new)?;
     Ok(Some(Nodes::ask(count, plan, &hosts, ask)))
@@ -170,17 +170,22 @@ fn connections_wanted(args: &DoctorArgs) -> Result<Vec<u64>, SettingsError> {
     let numbers =
         (1..=MOST_PROCESSES + 1).filter_map(|processes| NonZeroU32::new(processes.try_into().ok()?));
     let total = |plan: Plan| u64::from(plan.connections_total().saturating_add(plan.overlap()));
-    numbers.map(|processes| plan(args, processes).map(total)).collect()
+    let bound = |processes| args.database_max_conn.filter(|bound| *bound >= workers_of(processes).get());
+    numbers.map(|processes| plan(args, processes, bound(processes)).map(total)).collect()
 }
 
-/// The plan of a service of so many processes here; workers are the cores, divided by the processes.
-fn plan(args: &DoctorArgs, processes: NonZeroU32) -> Result<Plan, SettingsError> {
-    let cores = workers::usable_cores();
+/// The workers of a service of so many processes here: the cores, divided by the processes.
+fn workers_of(processes: NonZeroU32) -> NonZeroU32 {
+    let each = NonZeroU32::new(workers::usable_cores().get() / processes).unwrap_or(NonZeroU32::MIN);
+    processes.saturating_mul(each)
+}
+
+/// The plan of a service of so many processes here.
+fn plan(args: &DoctorArgs, processes: NonZeroU32, upper_bound: Option<u32>) -> Result<Plan, SettingsError> {
+    let (cores, workers) = (workers::usable_cores(), workers_of(processes));
     let pool_per_core = args.pool_per_core;
-    let each = NonZeroU32::new(cores.get() / processes).unwrap_or(NonZeroU32::MIN);
-    let workers = processes.saturating_mul(each);
     let least_per_core = pool_per_core;
-    Plan::new(PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound: None })
+    Plan::new(PlanInput { cores, workers, processes, pool_per_core, least_per_core, upper_bound })
         .map_err(|error| SettingsError::new(error.to_string()))
 }
 

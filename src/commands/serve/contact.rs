@@ -88,7 +88,9 @@ pub(super) async fn look_at_replicas(
     let found = join_all(looks).await;
     for (name, facts) in &found {
         if let Ok(facts) = facts {
-            let checked = plan.check_replica(facts.room, !facts.is_standby);
+            // One that is named and never read from while it is the primary has the writes' side alone.
+            let is_read_there = reads.reads_at_primary() && !facts.is_standby;
+            let checked = plan.check_replica(facts.room, is_read_there);
             checked.map_err(|error| {
                 Refused::NoRoom(format!("on {name}, which --database-read-url names: {error}"))
             })?;

@@ -78,6 +78,7 @@ impl Respondent for Inside {
             draining: *self.stop.borrow() != Stop::Run,
             database_trouble: database_trouble.or_else(of_reads),
             database_reached,
+            primary_open: open,
             database_open: open + self.reads.as_ref().map_or(0, |fleet| fleet.open()),
             hosts: self.reads.as_ref().map(|fleet| fleet.look(open)).unwrap_or_default(),
             reads_trouble: self.reads.as_ref().and_then(|fleet| fleet.refusal()),

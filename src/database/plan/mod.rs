@@ -169,13 +169,15 @@ impl Plan {
         share(self.connections_total, self.workers, worker)
     }
 
-    /// Connections that there are besides while a reload replaces a process: those of the largest one, which is the first.
+    /// Connections that there are besides on a server while a reload replaces a process: those of the largest one, which is the first,
+    /// and the one by which it watches where there are replicas.
     pub fn overlap(&self) -> u32 {
         self.overlap_of(self.connections_total)
     }
 
     fn overlap_of(&self, total: u32) -> u32 {
-        if self.processes.get() == 1 { 0 } else { self.largest_of(total) }
+        let watches = u32::from(self.watching > 0);
+        if self.processes.get() == 1 { 0 } else { self.largest_of(total).saturating_add(watches) }
     }
 
     /// Connections of the process that has most.
@@ -185,18 +187,6 @@ impl Plan {
 
     fn largest_of(&self, total: u32) -> u32 {
         (0..self.workers.get() / self.processes).map(|worker| share(total, self.workers, worker)).sum()
-    }
-
-    /// Refuses at first contact what PostgreSQL would refuse later, one connection at a time.
-    pub fn check(&self, room: Room) -> Result<(), PlanError> {
-        let room = Room { taken: room.taken.saturating_add(self.watching), ..room };
-        let (wanted, overlap, free) = (self.connections_total, self.overlap(), room.free());
-        if wanted.saturating_add(overlap) <= free {
-            return Ok(());
-        }
-        let fits = |total: &u32| total.saturating_add(self.overlap_of(*total)) <= free;
-        let fitting = (0..=free).rev().find(fits).unwrap_or(0);
-        Err(PlanError::TooManyConnections { wanted, overlap, free, fitting, room })
     }
 
     /// The sum as the banner shows it.

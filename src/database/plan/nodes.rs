@@ -45,8 +45,7 @@ impl Demand {
 
     /// What each has besides while a reload replaces one of its processes.
     pub fn overlap(self) -> u32 {
-        let watching = u32::from(self.plan.overlap() > 0 && self.plan.watching() > 0);
-        self.plan.overlap().saturating_add(watching).saturating_mul(self.sides)
+        self.plan.overlap().saturating_mul(self.sides)
     }
 
     /// What each has besides its pools: what watches servers, and what asks whether there is one.

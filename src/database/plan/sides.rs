@@ -8,33 +8,6 @@
 use super::super::config::Config;
 use super::{Plan, PlanError, Room};
 
-/// What a service wants of one kind of server at the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// Who it is: `primary` or `replica`.
-    pub who: &'static str,
-    /// `connections_total`, and what watches.
-    pub connections_total: u32,
-    /// What there is besides while a reload replaces a process.
-    pub overlap: u32,
-}
-
-/// What one service with this plan wants of the primary, and of each replica where there are any.
-pub fn sides(plan: &Plan) -> Vec<Wanted> {
-    let has_replicas = plan.watching() > 0;
-    let wanted = |who| wanted(plan, who);
-    let replicas = has_replicas.then(|| wanted("replica"));
-    std::iter::once(wanted("primary")).chain(replicas).collect()
-}
-
-fn wanted(plan: &Plan, who: &'static str) -> Wanted {
-    Wanted {
-        who,
-        connections_total: plan.connections_total().saturating_add(plan.watching()),
-        overlap: plan.overlap() + u32::from(plan.overlap() > 0 && plan.watching() > 0),
-    }
-}
-
 /// Database connections of a process with so many in each of its sides: those that watch included.
 pub(crate) fn of_process(connections: u32, reads: Option<&Config>) -> u32 {
     let watched = |reads: &Config| u32::try_from(reads.hosts()).unwrap_or(u32::MAX).saturating_add(1);
@@ -42,23 +15,31 @@ pub(crate) fn of_process(connections: u32, reads: Option<&Config>) -> u32 {
 }
 
 impl Plan {
-    /// Refuses at first contact what a replica would refuse later; one that is the primary itself has the other side as well.
+    /// Refuses at first contact what PostgreSQL would refuse later, one connection at a time.
+    pub fn check(&self, room: Room) -> Result<(), PlanError> {
+        self.check_sides(room, 1)
+    }
+
+    /// The same for a server that is read from; one that is the primary itself has the other side as well.
     pub fn check_replica(&self, room: Room, is_primary: bool) -> Result<(), PlanError> {
-        let replica = wanted(self, "replica");
-        let times = if is_primary { 2 } else { 1 };
-        let (wanted, overlap) =
-            (replica.connections_total.saturating_mul(times), replica.overlap.saturating_mul(times));
-        if wanted.saturating_add(overlap) <= room.free() {
+        self.check_sides(room, if is_primary { 2 } else { 1 })
+    }
+
+    fn check_sides(&self, room: Room, sides: u32) -> Result<(), PlanError> {
+        let free = room.free();
+        let wanted = |total: u32| total.saturating_add(self.watching()).saturating_mul(sides);
+        let overlap = |total: u32| self.overlap_of(total).saturating_mul(sides);
+        let fits = |total: &u32| wanted(*total).saturating_add(overlap(*total)) <= free;
+        let total = self.connections_total();
+        if fits(&total) {
             return Ok(());
         }
-        // Half of what is left on a server that has both sides, less what watches.
-        let share = room.free() / times;
-        let extra = self.watching().saturating_add(replica.overlap);
+        let fitting = (0..=free).rev().find(fits).unwrap_or(0);
         Err(PlanError::TooManyConnections {
-            wanted,
-            overlap,
-            free: room.free(),
-            fitting: share.saturating_sub(extra),
+            wanted: wanted(total),
+            overlap: overlap(total),
+            free,
+            fitting,
             room,
         })
     }
@@ -91,15 +72,19 @@ mod tests {
 
     #[test]
     fn without_replicas_the_primary_has_the_plan_and_nobody_watches() {
-        assert_eq!(sides(&plan(1)), [Wanted { who: "primary", connections_total: 8, overlap: 0 }]);
+        assert!(plan(1).check(room(8)).is_ok() && plan(1).check(room(7)).is_err());
         assert_eq!(of_process(8, None), 8);
     }
 
     #[test]
     fn with_replicas_each_server_has_the_plan_and_one_that_watches_for_each_process() {
-        let wanted = |who, connections_total, overlap| Wanted { who, connections_total, overlap };
-        assert_eq!(sides(&plan(1).with_replicas()), [wanted("primary", 9, 0), wanted("replica", 9, 0)]);
-        assert_eq!(sides(&plan(2).with_replicas()), [wanted("primary", 10, 5), wanted("replica", 10, 5)]);
+        for (processes, wanted) in [(1, 8 + 1), (2, 8 + 2 + 4 + 1)] {
+            let plan = plan(processes).with_replicas();
+            for check in [Plan::check, |plan: &Plan, room| plan.check_replica(room, false)] {
+                assert!(check(&plan, room(wanted)).is_ok(), "{processes}");
+                assert!(check(&plan, room(wanted - 1)).is_err(), "{processes}: a reload watches as well");
+            }
+        }
         assert_eq!(of_process(8, Some(&"host=a,b".parse().unwrap())), 8 + 8 + 3);
     }
 

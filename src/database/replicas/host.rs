@@ -34,6 +34,8 @@ pub(super) struct Known {
     pub(super) left: Option<Left>,
     /// Why it is not in use; another reason where it is fit and others are preferred.
     pub(super) shown: Option<Left>,
+    /// Look-ups, one after the other, that did not lead there.
+    pub(super) missed: u32,
     /// The address does not lead there any more.
     pub(super) is_dismissed: bool,
 }
@@ -65,6 +67,7 @@ impl ReadHost {
                 lag: None,
                 left: left(),
                 shown: left(),
+                missed: 0,
                 is_dismissed: false,
             }),
         }

@@ -47,9 +47,7 @@ impl Terms {
                 "it {otherwise}, and target_session_attrs={word} asks for another"
             )));
         }
-        if !answer.is_standby {
-            return Ok(());
-        }
+        // Also one that takes writes: the primary is within a sample of itself, and one that was replaced and does not know it is not.
         let max = display(self.max_lag);
         let most = if was_fit { self.max_lag } else { self.max_lag / 2 };
         match lag {
@@ -116,8 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn the_primary_is_never_behind_and_is_left_out_where_a_standby_was_asked_for() {
-        assert_eq!(judge(Standing::Any, false, Lag::AtLeast(60 * SECOND), false), Ok(()));
+    fn a_primary_that_was_replaced_is_left_out_as_any_host_that_is_behind() {
+        let of = |lag| judge(Standing::Any, false, lag, true);
+        assert_eq!(of(Lag::Known(SECOND / 4)), Ok(()), "itself, asked a sample earlier");
+        assert!(of(Lag::Known(60 * SECOND)).is_err());
+        assert!(of(Lag::AtLeast(60 * SECOND)).is_err());
+        assert!(of(Lag::Diverged).is_err());
+    }
+
+    #[test]
+    fn the_primary_is_left_out_where_a_standby_was_asked_for() {
         assert_eq!(judge(Standing::PreferStandby, false, Lag::Unknown, false), Ok(()));
         assert!(judge(Standing::Standby, false, Lag::Unknown, true).unwrap_err().contains("is no standby"));
         assert!(judge(Standing::ReadOnly, false, Lag::Unknown, true).unwrap_err().contains("takes writes"));

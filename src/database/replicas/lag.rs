@@ -4,6 +4,8 @@
 //! since the primary had written no more than that. No clock of a server takes part in it, an idle primary makes no lag, and a replica
 //! that receives nothing falls behind as soon as there is something to receive. docs/decisions/0019 has what else was thought of.
 //!
+//! Another primary, or one that was away for long, begins a new history: what it writes while nobody could follow is no lag of a replica's.
+//!
 //! **Invariant:** pure, and bounded: the history holds [`MOST_SAMPLES`] at the most, however long it goes on.
 
 use std::collections::VecDeque;
@@ -42,11 +44,11 @@ pub(super) enum Lag {
 
 /// When a replica said where it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+struct Place {
     /// When its answer had come.
-    pub(super) at: Instant,
+    at: Instant,
     /// Up to where it had replayed.
-    pub(super) replayed: Position,
+    replayed: Position,
 }
 
 /// What the primary had written, and when it was asked.
@@ -55,19 +57,77 @@ pub(super) struct History {
     /// In the order of both.
     samples: VecDeque<(Instant, Position)>,
     apart: Duration,
+    /// Whoever was away for longer begins a new one.
+    longest_away: Duration,
+    /// Whether the primary was away since the newest sample.
+    is_interrupted: bool,
+    /// How many there were before this one.
+    number: u64,
+}
+
+/// What is kept of one replica from one answer to the next, for as long as its session lasts.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    before: Option<Place>,
+    /// The history that it holds more than.
+    diverged_from: Option<u64>,
+}
+
+impl Trail {
+    /// How far behind it is that is at this place now, if it said so.
+    ///
+    /// One that has diverged gets past the fork by a restart only, which ends its session; that the primary has written past it meanwhile
+    /// makes it no better. A new history judges it anew, from the first question on that came after its own answer.
+    pub(super) fn follow(&mut self, history: &History, at: Instant, replayed: Option<Position>) -> Lag {
+        let before = std::mem::replace(&mut self.before, replayed.map(|replayed| Place { at, replayed }));
+        let is_compared =
+            before.is_some_and(|before| history.newest().is_some_and(|(asked, _)| before.at < asked));
+        if self.diverged_from.is_some_and(|number| number == history.number || !is_compared) {
+            return Lag::Diverged;
+        }
+        let lag = match replayed {
+            Some(replayed) => history.lag(replayed, before),
+            None => history.lag_of_the_silent(),
+        };
+        self.diverged_from = (lag == Lag::Diverged).then_some(history.number);
+        lag
+    }
 }
 
 impl History {
     /// An empty one, for lags up to this.
     pub(super) fn new(longest: Duration) -> Self {
-        Self { samples: VecDeque::new(), apart: longest / PARTS }
+        Self {
+            samples: VecDeque::new(),
+            apart: longest / PARTS,
+            // As much again is left to a replica for finding the primary where it is now.
+            longest_away: longest / 2,
+            is_interrupted: false,
+            number: 0,
+        }
+    }
+
+    /// The primary does not answer.
+    pub(super) fn interrupt(&mut self) {
+        self.is_interrupted = true;
+    }
+
+    /// What follows is of another primary.
+    pub(super) fn begin_anew(&mut self) {
+        self.samples.clear();
+        self.number += 1;
     }
 
     /// The primary was asked at this moment, and has written so much.
     pub(super) fn note(&mut self, asked: Instant, written: Position) {
-        if self.newest().is_some_and(|(_, newest)| written < newest) {
-            // Another primary, which had not got all of what the one before it had written.
-            self.samples.clear();
+        let was_interrupted = std::mem::take(&mut self.is_interrupted);
+        if self.newest().is_some_and(|(at, newest)| {
+            let was_away = was_interrupted && asked.duration_since(at) > self.longest_away;
+            // Another primary, which had not got all of what the one before it had written; or one that was promoted or restarted, and
+            // begins with records of its own: all of its replicas would be as far behind as it was away.
+            written < newest || (was_away && written > newest)
+        }) {
+            self.begin_anew();
         }
         let count = self.samples.len();
         let is_close = |samples: &VecDeque<(Instant, Position)>| {
@@ -88,8 +148,13 @@ impl History {
         self.samples.back().copied()
     }
 
+    /// How far behind a replica is that does not say where it is, as one that has replayed nothing yet.
+    fn lag_of_the_silent(&self) -> Lag {
+        if self.samples.is_empty() { Lag::Unknown } else { Lag::AtLeast(Duration::ZERO) }
+    }
+
     /// How far behind a replica is that is at this place; `before` is where it was when it was asked the time before.
-    pub(super) fn lag(&self, replayed: Position, before: Option<Place>) -> Lag {
+    fn lag(&self, replayed: Position, before: Option<Place>) -> Lag {
         let (Some((now, newest)), Some((first, _))) = (self.newest(), self.samples.front()) else {
             return Lag::Unknown;
         };
@@ -193,5 +258,70 @@ mod tests {
         let fresh = Place { at: later, replayed: Position(260) };
         assert_eq!(history.lag(Position(260), Some(fresh)), Lag::Known(Duration::ZERO));
         assert_eq!(lag(&history, 250), Lag::Known(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_primary_that_was_away_for_long_leaves_its_replicas_where_they_are() {
+        let away = |away: Duration, is_away: bool| {
+            let (mut history, now) = history(10_000 * MS, &[100, 200, 300]);
+            if is_away {
+                history.interrupt();
+            }
+            history.note(now + away, Position(400));
+            lag(&history, 300)
+        };
+        assert_eq!(away(20_000 * MS, true), Lag::AtLeast(Duration::ZERO), "nobody could have followed it");
+        assert_eq!(away(5_000 * MS, true), Lag::Known(5_000 * MS), "a session that ended hides no lag");
+        assert_eq!(away(20_000 * MS, false), Lag::Known(20_000 * MS));
+        let (mut history, now) = history(10_000 * MS, &[100]);
+        history.interrupt();
+        history.note(now + 20_000 * MS, Position(200));
+        history.note(now + 27_000 * MS, Position(300));
+        assert_eq!(lag(&history, 100), Lag::AtLeast(7_000 * MS), "from its return on it counts again");
+        assert_eq!(lag(&history, 200), Lag::Known(7_000 * MS));
+    }
+
+    #[test]
+    fn a_replica_that_has_diverged_stays_so_until_its_session_ends_or_another_primary_is_there() {
+        let (mut history, mut now) = history(10_000 * MS, &[100, 200, 300]);
+        let mut trail = Trail::default();
+        let mut ask = |history: &mut History, written, replayed| {
+            now += 250 * MS;
+            history.note(now, Position(written));
+            trail.follow(history, now + MS, Some(Position(replayed)))
+        };
+        assert_eq!(ask(&mut history, 300, 350), Lag::Known(Duration::ZERO), "it may be asked later");
+        assert_eq!(ask(&mut history, 300, 350), Lag::Diverged);
+        assert_eq!(ask(&mut history, 400, 350), Lag::Diverged, "the primary's own writes do not mend it");
+        assert_eq!(ask(&mut history, 500, 500), Lag::Diverged);
+        history.begin_anew();
+        assert_eq!(
+            ask(&mut history, 500, 500),
+            Lag::Known(Duration::ZERO),
+            "it was the other one that was wrong"
+        );
+        assert_eq!(Trail::default().follow(&history, now, Some(Position(500))), Lag::Known(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_diverged_replica_is_not_taken_back_for_a_moment_when_a_primary_begins_a_new_history() {
+        let (mut history, now) = history(10_000 * MS, &[100, 200]);
+        let mut trail = Trail::default();
+        trail.follow(&history, now + MS, Some(Position(300)));
+        history.note(now + 250 * MS, Position(200));
+        assert_eq!(trail.follow(&history, now + 500 * MS, Some(Position(300))), Lag::Diverged);
+        // Asked before the replica's last answer: it may have come to all of that since.
+        history.note(now + 400 * MS, Position(150));
+        assert_eq!(trail.follow(&history, now + 501 * MS, Some(Position(300))), Lag::Diverged);
+        history.note(now + 750 * MS, Position(160));
+        assert_eq!(trail.follow(&history, now + 751 * MS, Some(Position(300))), Lag::Diverged);
+    }
+
+    #[test]
+    fn a_replica_that_says_no_place_is_behind_as_soon_as_there_is_something_to_be_behind_of() {
+        let at = Instant::now();
+        assert_eq!(Trail::default().follow(&History::new(MS), at, None), Lag::Unknown);
+        let (history, now) = history(10_000 * MS, &[100]);
+        assert_eq!(Trail::default().follow(&history, now, None), Lag::AtLeast(Duration::ZERO));
     }
 }

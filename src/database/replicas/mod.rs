@@ -21,6 +21,7 @@ use super::standing::Standing;
 use crate::telemetry::hosts::{Host, Role, Side};
 
 mod ask;
+mod find;
 mod host;
 mod judge;
 mod lag;
@@ -178,7 +179,9 @@ impl Fleet {
             let mut known = host.known();
             let is_second_choice = prefers_standbys && has_standby && known.role == Some(Role::Primary);
             let left = if known.is_dismissed {
-                Some(Left::gone("its name does not lead there any more"))
+                // It may answer all the same: what runs there is finished.
+                let is_gone = known.left.as_ref().is_some_and(|left| left.is_gone);
+                Some(Left { is_gone, ..Left::unfit("its name does not lead there any more") })
             } else if known.left.is_none() && is_second_choice {
                 Some(Left::unfit("it is the primary, and there are standbys"))
             } else {

@@ -31,7 +31,7 @@ pub enum Resize {
 pub struct Change {
     /// What is wished for.
     pub wish: Resize,
-    /// Database connections that the processes have open, by what they said last.
+    /// Database connections that the processes have open at the primary, by what they said last.
     pub ours: u32,
     /// Where to say what became of it.
     pub answer: oneshot::Sender<Result<Resized, Refusal>>,
@@ -62,7 +62,7 @@ pub(super) async fn resize(office: &Rc<Office>, text: &str) -> Response<Whole> {
         Err(why) => return say(StatusCode::BAD_REQUEST, why),
     };
     let (answer, judged) = oneshot::channel();
-    let ours = office.sample().await.processes.iter().map(|process| process.database_open).sum();
+    let ours = office.sample().await.processes.iter().map(|process| process.primary_open).sum();
     if office.changes.try_send(Change { wish, ours, answer }).is_err() {
         return say(StatusCode::CONFLICT, "the service is stopping, or another change is under way");
     }
