@@ -146,9 +146,9 @@ mod tests {
         with_lanes(async |lanes, _| {
             lanes.take_in(open_one(lanes).await);
             let now = Instant::now();
-            let [soon, late] = [now + Duration::from_millis(20), now + PATIENCE];
+            let [soon, far] = [now + Duration::from_millis(20), now + PATIENCE];
             let first = lanes.enter(Work::Read, 1, soon).await.unwrap();
-            let second = lanes.enter(Work::Read, 1, late).await.unwrap();
+            let second = lanes.enter(Work::Read, 1, far).await.unwrap();
             let lane = Rc::clone(&first.lane);
             assert!(Rc::ptr_eq(&lane, &second.lane), "there is one");
             let ended = async {
@@ -157,7 +157,7 @@ mod tests {
                 }
             };
             tokio::time::timeout(PATIENCE, ended).await.unwrap();
-            assert!(first.was_ended(soon) && !second.was_ended(late));
+            assert!(first.was_ended(soon) && !second.was_ended(far));
         });
     }
 
