@@ -7,7 +7,7 @@ use plimsoll::telemetry::status::Status;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
-use super::{figure, mark, mark_both, pair, serve, sessions};
+use super::{figure, mark, mark_both, pair, primary, serve, sessions, url};
 use crate::harness::processes::signal;
 use crate::harness::{PATIENCE, ServerSetup, Session, TestServer, kill_all_of, wait_until};
 use crate::telemetry::{by_socket, status};
@@ -169,4 +169,31 @@ fn several_processes_are_one_line_for_each_server_and_reads_of_one_that_was_kill
     assert!(after.in_use && after.left_out.is_none(), "{after:?}");
     let name = format!("plimsoll_replica_reads_total{{host=\"{}\"}}", after.at);
     assert_eq!(series(&server, &name), Some(65.0));
+}
+
+#[test]
+fn what_keeps_the_service_from_reading_where_a_server_answers_is_said_and_shown() {
+    let server = primary();
+    // The server's own database: it answers the watch, and has no table to read.
+    let elsewhere = url(&[server.port()], "").replace("/rows", "/postgres");
+    let readers = || serve(server.port(), &[server.port()], "").env("DATABASE_READ_URL", &elsewhere);
+    let (lenient, strict) = (readers().start(), readers().args(&["--reads", "replica-only"]).start());
+    for (service, status, without) in
+        [(&lenient, 200, "reads go to the primary"), (&strict, 503, "reads answer 503")]
+    {
+        assert_eq!(service.connect().get("/db").status, status, "{}", service.stderr());
+        wait_until("the reason in the log", PATIENCE, || {
+            let line = |line: &str| {
+                line.contains("reads: the database is not reached")
+                    && line.contains("42P01")
+                    && line.contains(without)
+            };
+            service.stderr().lines().any(line).then_some(())
+        });
+        wait_until("the reason in /readyz", PATIENCE, || {
+            let answer = by_socket(service, "GET", "/readyz");
+            assert_eq!(answer.status, status, "{}", answer.text());
+            (answer.text().contains("reads") && answer.text().contains("42P01")).then_some(())
+        });
+    }
 }
