@@ -47,8 +47,6 @@ pub mod replicas;
 pub mod schema;
 mod session;
 mod shown;
-#[cfg(test)]
-mod stand_in;
 mod standing;
 mod statements;
 mod steer;
@@ -207,3 +205,6 @@ fn start(
     tokio::task::spawn_local(steer::steer(access.clone(), sizes));
     Ok(access)
 }
+
+#[cfg(test)]
+mod stand_in;

@@ -36,8 +36,8 @@ pub(super) struct StandIn {
 impl StandIn {
     /// Starts one that takes so many sessions.
     pub(super) async fn start(most: u32, answers: bool) -> Rc<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("a port").port();
         let started = Rc::new(Self { port, attempts: Cell::new(0), most: Cell::new(most), answers });
         let own = Rc::clone(&started);
         tokio::task::spawn_local(async move {
@@ -52,18 +52,19 @@ impl StandIn {
     async fn serve(self: Rc<Self>, mut stream: TcpStream) {
         // Who begins to connect and goes away again has said nothing.
         let Ok(length) = stream.read_u32().await else { return };
-        stream.read_exact(&mut vec![0; length as usize - 4]).await.unwrap();
+        stream.read_exact(&mut vec![0; length as usize - 4]).await.expect("a whole message");
         let Some(left) = self.most.get().checked_sub(1) else {
-            return stream.write_all(TOO_MANY).await.unwrap();
+            stream.write_all(TOO_MANY).await.expect("somebody who reads");
+            return;
         };
         self.most.set(left);
-        stream.write_all(LET_IN).await.unwrap();
+        stream.write_all(LET_IN).await.expect("somebody who reads");
         while let Ok(kind) = stream.read_u8().await {
             assert_eq!(kind, b'Q');
-            let length = stream.read_u32().await.unwrap() as usize;
-            stream.read_exact(&mut vec![0; length - 4]).await.unwrap();
+            let length = stream.read_u32().await.expect("a whole message") as usize;
+            stream.read_exact(&mut vec![0; length - 4]).await.expect("a whole message");
             if self.answers {
-                stream.write_all(EMPTY_ANSWER).await.unwrap();
+                stream.write_all(EMPTY_ANSWER).await.expect("somebody who reads");
             }
         }
     }
@@ -71,7 +72,9 @@ impl StandIn {
     /// A pool of so many connections to it.
     pub(super) fn pool(&self, size: u32, wait: Duration) -> PoolSettings {
         PoolSettings {
-            config: format!("host=127.0.0.1 port={} user=me sslmode=disable", self.port).parse().unwrap(),
+            config: format!("host=127.0.0.1 port={} user=me sslmode=disable", self.port)
+                .parse()
+                .expect("an address"),
             size: watch::channel(PoolSize { least: size, most: size }).1,
             wait,
             max_waiting: 8,
@@ -86,6 +89,11 @@ impl StandIn {
 /// Runs a test on an event loop such as a worker's.
 pub(super) fn run(test: impl Future<Output = ()>) {
     let options = tokio::runtime::LocalOptions::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(options).unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), test).await.unwrap() });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(options)
+        .expect("an event loop");
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(20), test).await.expect("an end in time");
+    });
 }
