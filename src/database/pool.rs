@@ -25,6 +25,9 @@ use crate::config::database::{Driver, Statements};
 /// Addresses of one host name that get their time when the ones before them are silent.
 const MOST_ADDRESSES: u32 = 4;
 
+/// So many attempts may fail one after the other, where replicas are in use, before requests stop waiting.
+const TRIES_ELSEWHERE: u32 = 3;
+
 /// By what part an age differs between connections at the most, so that those that were opened together are not replaced together.
 const AGE_JITTER: f64 = 0.1;
 
@@ -65,6 +68,12 @@ impl PoolSettings {
     pub(super) fn expiry(&self) -> Option<Instant> {
         let about = rand::rng().random_range(1.0 - AGE_JITTER..=1.0 + AGE_JITTER);
         self.max_age.map(|age| Instant::now() + age.mul_f64(about))
+    }
+
+    /// Whether so many attempts that failed one after the other say nothing of the next one: where replicas are in use, the first may
+    /// have met one that died a moment ago, and the next goes to another.
+    pub(super) fn may_be_elsewhere(&self, failed: u32) -> bool {
+        failed < TRIES_ELSEWHERE && self.reads.as_ref().is_some_and(|fleet| fleet.is_in_use())
     }
 
     /// The size to begin with.

@@ -57,10 +57,13 @@ impl Exclusive {
     }
 
     /// Says what a failed attempt means, and how long the next one may wait at the most.
-    fn note_failure(&self, trouble: Trouble) -> Duration {
+    fn note_failure(&self, trouble: Trouble, failed: u32) -> Duration {
         if self.shown.set_size(&self.pool) > 0 {
             self.shown.reach.short(trouble);
             return Backoff::MOST_FOR_ANOTHER;
+        }
+        if self.settings.may_be_elsewhere(failed) {
+            return Backoff::MOST;
         }
         self.lost.set(true);
         self.shown.reach.lost(trouble);
@@ -71,7 +74,7 @@ impl Exclusive {
 
 /// Opens one connection, and goes on trying until it is open, or one more would be too many.
 pub(super) async fn open_one(exclusive: Rc<Exclusive>) {
-    let (mut backoff, mut is_short) = (Backoff::new(), false);
+    let (mut backoff, mut is_short, mut failed) = (Backoff::new(), false, 0);
     loop {
         // Those that came back meanwhile do. But where one was refused, only another attempt tells when that is over, wanted or not.
         while !is_short && exclusive.has_room() && exclusive.has_idle() {
@@ -81,7 +84,8 @@ pub(super) async fn open_one(exclusive: Rc<Exclusive>) {
             break;
         }
         let Err(trouble) = exclusive.open().await else { break };
-        let most = exclusive.note_failure(trouble);
+        failed += 1;
+        let most = exclusive.note_failure(trouble, failed);
         is_short = most > Backoff::MOST;
         let wait = backoff.next(&mut exclusive.random.borrow_mut(), most);
         tokio::select! {

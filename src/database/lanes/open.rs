@@ -21,7 +21,7 @@ const PLACE_IS_FREE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Opens one lane and wakes the requests that wait for it; goes on trying until it is open.
 pub(super) async fn open_one(lanes: Rc<Lanes>) {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut failed) = (Backoff::new(), 0);
     loop {
         match lease(&lanes).await {
             Ok(lane) => {
@@ -40,7 +40,8 @@ pub(super) async fn open_one(lanes: Rc<Lanes>) {
             // What is held since is not prepared in the next attempt.
             Err(None) => {}
             Err(Some(trouble)) => {
-                let most = note_failure(&lanes, trouble);
+                failed += 1;
+                let most = note_failure(&lanes, trouble, failed);
                 let wait = backoff.next(&mut lanes.random.borrow_mut(), most);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
@@ -76,11 +77,12 @@ impl Lanes {
 }
 
 /// Says what a failed attempt means, and how long the next one may wait at the most.
-fn note_failure(lanes: &Lanes, trouble: Trouble) -> Duration {
+fn note_failure(lanes: &Lanes, trouble: Trouble, failed: u32) -> Duration {
     lanes.forget_closed();
     let is_passing = trouble.is_of_one_connection() && lanes.is_replacing();
+    let is_passing = is_passing || lanes.settings.may_be_elsewhere(failed);
     if is_passing && lanes.open.borrow().is_empty() {
-        // Requests wait rather than fail because a lane is old.
+        // Requests wait rather than fail because a lane is old, or a replica has just died.
         Backoff::MOST
     } else if lanes.open.borrow().is_empty() {
         lanes.lost.set(true);
