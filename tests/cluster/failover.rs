@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Readers, figure, pair, url};
+use super::{Readers, figure, pair, said, url};
 use crate::harness::{
     Client, Cluster, PATIENCE, ServerSetup, Session, Standby, kill_all_of, wait_until, worlds,
 };
@@ -140,6 +140,8 @@ fn fail_over(primary: &Cluster, standby: &Standby, way: &[&str]) -> String {
         .env("DATABASE_READ_URL", url(&ports, "&load_balance_hosts=random"))
         .args(way)
         .start();
+    // A replica is read from once it was compared with the primary: from there on reads outlive it.
+    wait_until("both to be read from", PATIENCE, || (said(&server, "is read from") == 2).then_some(()));
     let before = table(&admin);
     drop(admin);
     let writers = Writers::start(server.address());
