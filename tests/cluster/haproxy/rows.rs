@@ -80,7 +80,7 @@ fn expect_no_wrong_row(clients: usize, times: usize) {
     let telling = all.iter().filter(|row| written.contains(row)).count();
     let tables = settle(&primary, &replicas);
     assert_eq!(wrong, Vec::<&Row>::new(), "of {} rows read", all.len());
-    assert!(telling > 20, "{telling} of {} rows read had been written", all.len());
+    assert!(telling > 0, "of {} rows read none had been written, so that nothing was told", all.len());
     assert!(tables[0].iter().all(|(id, number)| is_right(&(*id, *number))), "the primary's own table");
     assert!(tables.iter().all(|table| *table == tables[0]), "a replica differs when it has caught up");
     assert!(nodes.iter().all(|node| node.answered() > 0), "one node had all the load");
@@ -115,7 +115,7 @@ fn settle(primary: &Cluster, replicas: &[Standby]) -> Vec<HashMap<i32, i32>> {
 
 #[test]
 fn two_nodes_with_two_replicas_give_no_row_that_never_was() {
-    expect_no_wrong_row(4, 25);
+    expect_no_wrong_row(4, 40);
 }
 
 #[test]
